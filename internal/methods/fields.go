@@ -1,0 +1,115 @@
+package methods
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+)
+
+// Local says that a field is ours: the vendor neither gets nor sends it.
+func Local(fd protoreflect.FieldDescriptor) bool {
+	local, _ := proto.GetExtension(fd.Options(), pb.E_Local).(bool)
+	return local
+}
+
+// ClearWith is the name of the request field that clears fd when it is true, or "".
+func ClearWith(fd protoreflect.FieldDescriptor) string {
+	name, _ := proto.GetExtension(fd.Options(), pb.E_ClearWith).(string)
+	return name
+}
+
+// Secret says that a field holds a secret (debug_redact).
+func Secret(fd protoreflect.FieldDescriptor) bool {
+	options, _ := fd.Options().(*descriptorpb.FieldOptions)
+	return options.GetDebugRedact()
+}
+
+// Strings are the values at a path of field names in m, one for each element
+// where the path crosses repeated fields. Absent and empty values are left out.
+// A path that the message does not have yields nothing; a test resolves every
+// path that the API's options name.
+func Strings(m proto.Message, path string) []string {
+	var values []string
+	for _, v := range Values(m.ProtoReflect(), path) {
+		if s, ok := v.Interface().(string); ok && s != "" {
+			values = append(values, s)
+		}
+	}
+	return values
+}
+
+// String is the first value at the path, or "".
+func String(m proto.Message, path string) string {
+	if values := Strings(m, path); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Values are the values present at a path of field names in m.
+func Values(m protoreflect.Message, path string) []protoreflect.Value {
+	name, rest, nested := strings.Cut(path, ".")
+	fd := m.Descriptor().Fields().ByName(protoreflect.Name(name))
+	if fd == nil || !m.Has(fd) {
+		return nil
+	}
+	elements := []protoreflect.Value{m.Get(fd)}
+	if fd.IsList() {
+		list := m.Get(fd).List()
+		elements = elements[:0]
+		for i := range list.Len() {
+			elements = append(elements, list.Get(i))
+		}
+	}
+	if !nested {
+		return elements
+	}
+	if fd.Message() == nil || fd.IsMap() {
+		return nil
+	}
+	var values []protoreflect.Value
+	for _, element := range elements {
+		values = append(values, Values(element.Message(), rest)...)
+	}
+	return values
+}
+
+// Resolve is the field at the end of a path, or nil.
+func Resolve(d protoreflect.MessageDescriptor, path string) protoreflect.FieldDescriptor {
+	name, rest, nested := strings.Cut(path, ".")
+	fd := d.Fields().ByName(protoreflect.Name(name))
+	if fd == nil || !nested {
+		return fd
+	}
+	if fd.Message() == nil {
+		return nil
+	}
+	return Resolve(fd.Message(), rest)
+}
+
+// Redact clears every secret in m, at any depth, and says whether there was one.
+func Redact(m proto.Message) bool { return redact(m.ProtoReflect()) }
+
+func redact(m protoreflect.Message) bool {
+	found := false
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case Secret(fd):
+			m.Clear(fd)
+			found = true
+		case fd.IsMap() || fd.Message() == nil:
+		case fd.IsList():
+			for i := range v.List().Len() {
+				found = redact(v.List().Get(i).Message()) || found
+			}
+		default:
+			found = redact(v.Message()) || found
+		}
+		return true
+	})
+	return found
+}

@@ -1,0 +1,53 @@
+package methods_test
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/methods"
+)
+
+func TestEchoedSecretsAreTakenOut(t *testing.T) {
+	t.Parallel()
+	headers, err := structpb.NewStruct(map[string]any{"x-api-key": "header-secret", "n": 1.0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := &pb.UpdateAgentRequest{McpServers: []*pb.McpServer{{Authorization: new("Bearer token-secret"), Headers: headers, ServerLabel: new("label-is-none")}}}
+	extra, err := structpb.NewStruct(map[string]any{
+		"new_field": "it was token-secret", "deep": map[string]any{"list": []any{"header-secret", "fine"}}, "name header-secret": true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response := &pb.UpdateAgentResponse{Agent: &pb.Agent{
+		Description: new("you gave Bearer token-secret"), Tags: []string{"token-secret", "label-is-none"}, VendorExtra: extra,
+		McpServers: []*pb.McpServer{{Authorization: new("Bearer token-secret")}},
+	}}
+	methods.Scrub(response, methods.SecretValues(request))
+
+	if got := response.GetAgent().GetMcpServers()[0].GetAuthorization(); got != "Bearer token-secret" {
+		t.Errorf("the secret field itself is %q", got)
+	}
+	methods.Redact(response)
+	text := prototext.Format(response)
+	for _, secret := range []string{"token-secret", "header-secret"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s is still there: %s", secret, text)
+		}
+	}
+	for _, kept := range []string{"label-is-none", "fine", "you gave "} {
+		if !strings.Contains(text, kept) {
+			t.Errorf("%q was taken out: %s", kept, text)
+		}
+	}
+	clean := proto.Clone(response)
+	if methods.Scrub(clean, nil); !proto.Equal(clean, response) {
+		t.Error("nothing to take out changed something")
+	}
+}
