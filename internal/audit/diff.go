@@ -1,0 +1,124 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+)
+
+// Changed are the top-level fields of before and after that differ, without
+// secrets, as JSON objects. Either may be nil: then all of the other is kept.
+func Changed(before, after proto.Message) (was, is json.RawMessage, err error) {
+	before, after = differing(before, after)
+	b, err := object(before)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading what was: %w", err)
+	}
+	a, err := object(after)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading what is: %w", err)
+	}
+	for name, value := range b {
+		if other, both := a[name]; both && reflect.DeepEqual(value, other) {
+			delete(a, name)
+			delete(b, name)
+		}
+	}
+	if was, err = raw(b); err != nil {
+		return nil, nil, err
+	}
+	is, err = raw(a)
+	return was, is, err
+}
+
+// differing are two messages of one type without the fields that are the same in
+// both: most are, and turning them into JSON only to compare it would be dear.
+func differing(before, after proto.Message) (b, a proto.Message) {
+	if before == nil || after == nil {
+		return before, after
+	}
+	was, is := before.ProtoReflect(), after.ProtoReflect()
+	if !was.IsValid() || !is.IsValid() || was.Descriptor() != is.Descriptor() {
+		return before, after
+	}
+	left, right := was.New(), is.New()
+	fields := was.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		if was.Has(fd) == is.Has(fd) && was.Get(fd).Equal(is.Get(fd)) {
+			continue
+		}
+		if was.Has(fd) {
+			left.Set(fd, was.Get(fd))
+		}
+		if is.Has(fd) {
+			right.Set(fd, is.Get(fd))
+		}
+	}
+	return left.Interface(), right.Interface()
+}
+
+func object(m proto.Message) (map[string]any, error) {
+	text, err := JSON(m)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	var o map[string]any
+	return o, json.Unmarshal(text, &o)
+}
+
+func raw(o map[string]any) (json.RawMessage, error) {
+	if o == nil {
+		return nil, nil
+	}
+	return json.Marshal(o)
+}
+
+// changes lists field by field how two stored objects differ, ordered by path.
+// Lists are compared as a whole: their elements have no names.
+func changes(before, after map[string]any) ([]*pb.FieldChange, error) {
+	return compare("", before, after, nil)
+}
+
+func compare(path string, before, after map[string]any, list []*pb.FieldChange) ([]*pb.FieldChange, error) {
+	names := map[string]any{}
+	maps.Copy(names, before)
+	maps.Copy(names, after)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		b, was := before[name]
+		a, is := after[name]
+		if was == is && reflect.DeepEqual(b, a) {
+			continue
+		}
+		inB, nestedB := b.(map[string]any)
+		inA, nestedA := a.(map[string]any)
+		if nestedB && nestedA {
+			var err error
+			if list, err = compare(path+name+".", inB, inA, list); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		change := &pb.FieldChange{Path: path + name}
+		var err error
+		if was {
+			if change.Before, err = structpb.NewValue(b); err != nil {
+				return nil, err
+			}
+		}
+		if is {
+			if change.After, err = structpb.NewValue(a); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, change)
+	}
+	return list, nil
+}

@@ -1,0 +1,148 @@
+package budget
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
+)
+
+// DefaultAccount is the vendor account of a service that has one token.
+const DefaultAccount = "default"
+
+// Budget is the budget of one vendor account.
+type Budget struct {
+	store   *db.Store
+	account string
+	limits  Limits
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// New makes the budget of an account, which must have its row in the database.
+func New(store *db.Store, account string, limits Limits, log *slog.Logger) *Budget {
+	return &Budget{store: store, account: account, limits: limits.WithDefaults(), log: log, now: time.Now} //nolint:forbidigo // the one clock of the package
+}
+
+// Account is the name of the vendor account.
+func (b *Budget) Account() string { return b.account }
+
+// Take waits until one call may go and grants it. A caller whose deadline comes
+// before the next call may go is refused at once, with the time to come back at.
+func (b *Budget) Take(ctx context.Context, f For) (Call, error) {
+	for {
+		call, wait, err := b.try(ctx, f)
+		if err != nil || wait == 0 {
+			return call, err
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait { //nolint:forbidigo // a deadline is by this machine's clock
+			return Call{}, b.exhausted(wait)
+		}
+		// Others may be granted in between; polling at least once a second also
+		// notices a budget that was widened or a pause that was lifted.
+		timer := time.NewTimer(min(wait, time.Second))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return Call{}, ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// Try grants one call if it may go now; if not, it says how long until it may.
+func (b *Budget) Try(ctx context.Context, f For) (call Call, ok bool, wait time.Duration, err error) {
+	call, wait, err = b.try(ctx, f)
+	return call, err == nil && wait == 0, wait, err
+}
+
+func (b *Budget) try(ctx context.Context, f For) (call Call, wait time.Duration, err error) {
+	err = b.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		room, err := b.Available(ctx, q, f.Purpose, 1)
+		if wait = room.Wait; err != nil || room.Calls == 0 {
+			return err
+		}
+		calls, err := b.Grant(ctx, q, room, f)
+		if err != nil {
+			return err
+		}
+		call, wait = calls[0], 0
+		return nil
+	})
+	if err != nil {
+		return Call{}, 0, fmt.Errorf("taking from the budget: %w", err)
+	}
+	return call, wait, nil
+}
+
+func (b *Budget) exhausted(wait time.Duration) error {
+	return &fault.Error{
+		Reason: pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED,
+		Public: fmt.Sprintf("the vendor account %q has used up its calls; the next one may go in %s, after your deadline",
+			b.account, wait.Round(time.Second/10)),
+		RetryAfter: wait,
+		Metadata:   map[string]string{"quota": "account:" + b.account},
+	}
+}
+
+// Seen is what an answer of the vendor told about the budget.
+type Seen struct {
+	Status    int
+	Duration  time.Duration
+	RequestID string
+	// Limit and Remaining of the hour, -1 where the vendor did not say.
+	Limit, Remaining int
+	// RetryAfter comes with a 429.
+	RetryAfter time.Duration
+	Throttled  bool
+}
+
+// Observe records how a granted call went and corrects the budget by what the
+// vendor told. It runs on q: a change's settling, or the store itself.
+func (b *Budget) Observe(ctx context.Context, q *db.Queries, call Call, seen Seen) error {
+	status := int32(seen.Status)
+	millis := int32(seen.Duration.Milliseconds())
+	if err := q.RecordCall(ctx, dbsql.RecordCallParams{
+		Account: call.Account, Number: call.Number, Status: &status, DurationMs: &millis, VendorRequestID: seen.RequestID,
+	}); err != nil {
+		return fmt.Errorf("recording a vendor call: %w", err)
+	}
+	if seen.Throttled {
+		pause := max(seen.RetryAfter, time.Second)
+		b.log.WarnContext(ctx, "the vendor throttles us", slog.String("account", b.account), slog.Duration("pause", pause))
+		if err := q.PauseAccount(ctx, dbsql.PauseAccountParams{Account: b.account, Seconds: pause.Seconds()}); err != nil {
+			return fmt.Errorf("pausing the account: %w", err)
+		}
+	}
+	return b.learn(ctx, q, call, seen)
+}
+
+// learn compares what the vendor says is left of the hour with what we think. What
+// is missing, others used with the same token. A remaining of 0 may mean the
+// minute, so it teaches nothing; nor does a limit that is not the configured one.
+func (b *Budget) learn(ctx context.Context, q *db.Queries, call Call, seen Seen) error {
+	if seen.Limit != b.limits.PerHour || seen.Remaining <= 0 || call.Number%learnEvery != 0 {
+		return nil
+	}
+	// Calls with higher numbers may not have arrived when the vendor counted, so only
+	// those up to this one are surely in its count.
+	ours, err := q.CountCallsWithin(ctx, dbsql.CountCallsWithinParams{
+		Account: b.account, AfterNumber: call.Number - int64(b.limits.PerHour), UpToNumber: call.Number, WindowSeconds: b.limits.Hour.Seconds(),
+	})
+	if err != nil {
+		return fmt.Errorf("counting the calls of the last hour: %w", err)
+	}
+	foreign := max(0, b.limits.PerHour-seen.Remaining-int(ours))
+	if err := q.SetForeignUsed(ctx, dbsql.SetForeignUsedParams{Account: b.account, ForeignUsed: int32(foreign)}); err != nil {
+		return fmt.Errorf("noting what others used: %w", err)
+	}
+	return nil
+}
+
+// learnEvery spares most answers the comparison.
+const learnEvery = 8

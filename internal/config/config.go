@@ -1,0 +1,163 @@
+// Package config turns the environment and flags into one validated value.
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is what "agentsvc serve" runs with.
+type Config struct {
+	// DatabaseURL (DATABASE_URL) is Postgres 15 or newer. Required.
+	DatabaseURL string
+	// Token (DIGITALOCEAN_TOKEN, or the file DIGITALOCEAN_TOKEN_FILE, which is read
+	// again when it changes) is the vendor account's. Required.
+	Token     string
+	TokenFile string
+	// UpstreamURL (AGENTSVC_UPSTREAM_URL) is the vendor's API, without a path.
+	UpstreamURL string
+	// Listen (AGENTSVC_LISTEN, --listen) is the address of the one port.
+	Listen string
+	// TLSCertFile and TLSKeyFile (AGENTSVC_TLS_CERT_FILE, AGENTSVC_TLS_KEY_FILE) turn on
+	// TLS; without them the port speaks HTTP/1.1 and h2c.
+	TLSCertFile, TLSKeyFile string
+	// SealKeysFile (AGENTSVC_SEAL_KEYS_FILE) holds the keys that seal secrets in the
+	// queue: "<id> <32 bytes in base64>" a line, the one that seals first. Required.
+	SealKeysFile string
+	// CORSOrigins (AGENTSVC_CORS_ORIGINS) are the web origins that may call, comma-separated.
+	CORSOrigins []string
+	// PerMinute and PerHour (AGENTSVC_RATE_PER_MINUTE, AGENTSVC_RATE_PER_HOUR) are the
+	// vendor account's limits.
+	PerMinute, PerHour int
+	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once; 0: it
+	// makes none and only serves.
+	Workers int
+	// SyncEvery (AGENTSVC_SYNC_EVERY) is how often the mirror is compared with the vendor.
+	SyncEvery time.Duration
+	// Lease (AGENTSVC_LEASE) is how long an operation stays with a process that gives no
+	// sign of life.
+	Lease time.Duration
+	// DatabaseConns (AGENTSVC_DATABASE_CONNS) is the most connections to Postgres.
+	DatabaseConns int
+	// LogLevel (AGENTSVC_LOG_LEVEL) is debug, info, warn or error.
+	LogLevel slog.Level
+}
+
+// Default is the configuration before environment and flags.
+func Default() Config {
+	return Config{
+		UpstreamURL:   "https://api.digitalocean.com",
+		Listen:        ":8080",
+		PerMinute:     250,
+		PerHour:       5000,
+		Workers:       16,
+		SyncEvery:     time.Minute,
+		Lease:         15 * time.Second,
+		DatabaseConns: 30,
+	}
+}
+
+// Read fills the configuration from the environment, then from flags, and tells all
+// that is wrong with it at once. No error holds a secret.
+func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Config, error) {
+	c := Default()
+	var problems []error
+	text := func(name string, to *string) {
+		if v := getenv(name); v != "" {
+			*to = v
+		}
+	}
+	number := func(name string, to *int) {
+		if v := getenv(name); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s=%q is not a number", name, v))
+				return
+			}
+			*to = n
+		}
+	}
+	duration := func(name string, to *time.Duration) {
+		if v := getenv(name); v != "" {
+			d, err := time.ParseDuration(v)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s=%q is not a duration such as 30s", name, v))
+				return
+			}
+			*to = d
+		}
+	}
+	text("DATABASE_URL", &c.DatabaseURL)
+	text("DIGITALOCEAN_TOKEN", &c.Token)
+	text("DIGITALOCEAN_TOKEN_FILE", &c.TokenFile)
+	text("AGENTSVC_UPSTREAM_URL", &c.UpstreamURL)
+	text("AGENTSVC_LISTEN", &c.Listen)
+	text("AGENTSVC_TLS_CERT_FILE", &c.TLSCertFile)
+	text("AGENTSVC_TLS_KEY_FILE", &c.TLSKeyFile)
+	text("AGENTSVC_SEAL_KEYS_FILE", &c.SealKeysFile)
+	number("AGENTSVC_RATE_PER_MINUTE", &c.PerMinute)
+	number("AGENTSVC_RATE_PER_HOUR", &c.PerHour)
+	number("AGENTSVC_WORKERS", &c.Workers)
+	number("AGENTSVC_DATABASE_CONNS", &c.DatabaseConns)
+	duration("AGENTSVC_SYNC_EVERY", &c.SyncEvery)
+	duration("AGENTSVC_LEASE", &c.Lease)
+	for origin := range strings.SplitSeq(getenv("AGENTSVC_CORS_ORIGINS"), ",") {
+		if origin = strings.TrimSpace(origin); origin != "" {
+			c.CORSOrigins = append(c.CORSOrigins, origin)
+		}
+	}
+	if v := getenv("AGENTSVC_LOG_LEVEL"); v != "" {
+		if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil {
+			problems = append(problems, fmt.Errorf("AGENTSVC_LOG_LEVEL=%q is none of debug, info, warn, error", v))
+		}
+	}
+	flags.StringVar(&c.Listen, "listen", c.Listen, "`address` to listen on")
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	if flags.NArg() > 0 {
+		problems = append(problems, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
+	}
+	return c, errors.Join(append(problems, c.validate())...)
+}
+
+func (c Config) validate() error {
+	var problems []error
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(c.DatabaseURL == "", "DATABASE_URL is not set: name a Postgres database, such as postgres://user@host/agentsvc")
+	wrong(c.Token == "" && c.TokenFile == "", "neither DIGITALOCEAN_TOKEN nor DIGITALOCEAN_TOKEN_FILE is set")
+	wrong(c.Token != "" && c.TokenFile != "", "both DIGITALOCEAN_TOKEN and DIGITALOCEAN_TOKEN_FILE are set: choose one")
+	wrong(c.SealKeysFile == "", "AGENTSVC_SEAL_KEYS_FILE is not set: name a file with a line \"<id> <32 random bytes in base64>\"")
+	wrong((c.TLSCertFile == "") != (c.TLSKeyFile == ""), "AGENTSVC_TLS_CERT_FILE and AGENTSVC_TLS_KEY_FILE go together")
+	upstream, err := url.Parse(c.UpstreamURL)
+	wrong(err != nil || upstream.Host == "", "AGENTSVC_UPSTREAM_URL=%q is not a URL", c.UpstreamURL)
+	wrong(c.PerMinute < 1 || c.PerHour < 1, "AGENTSVC_RATE_PER_MINUTE and AGENTSVC_RATE_PER_HOUR must be at least 1")
+	wrong(c.Workers < 0 || c.Workers > 1000, "AGENTSVC_WORKERS must be 0 to 1000")
+	wrong(c.DatabaseConns < 4, "AGENTSVC_DATABASE_CONNS must be at least 4")
+	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")
+	wrong(c.Lease < time.Second, "AGENTSVC_LEASE must be at least 1s")
+	return errors.Join(problems...)
+}
+
+// TokenSource is the vendor token whenever it is asked for: a token file is read
+// again when it was replaced.
+func (c Config) TokenSource() (func() string, error) {
+	if c.TokenFile == "" {
+		return func() string { return c.Token }, nil
+	}
+	source := &tokenFile{path: c.TokenFile}
+	if _, err := source.read(); err != nil {
+		return nil, err
+	}
+	return source.token, nil
+}

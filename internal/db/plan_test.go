@@ -1,0 +1,83 @@
+package db_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/listing"
+)
+
+// TestOrdersHaveAnIndex asks Postgres how it finds a page of a large account.
+func TestOrdersHaveAnIndex(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(t, `INSERT INTO resources (kind, uuid, team_id, name, upstream_created_at, upstream_updated_at)
+		SELECT 'agent', gen_random_uuid(), CASE n % 2 WHEN 0 THEN $1::uuid END, 'agent-' || n, now() - make_interval(mins => n),
+		       CASE WHEN n % 10 > 0 THEN now() - make_interval(secs => n) END
+		  FROM generate_series(1, 20000) AS n`, w.red.Teams[0])
+	w.exec(t, "ANALYZE resources")
+	for orderBy, index := range map[string]string{
+		"": "resources_by_name", "name desc": "resources_by_name",
+		"created_at": "resources_by_created", "created_at desc": "resources_by_created",
+		"updated_at": "resources_by_updated", "updated_at desc": "resources_by_updated",
+	} {
+		req := &pb.ListAgentsRequest{PageSize: 20, OrderBy: orderBy}
+		for range 2 { // the first page, and one after it
+			page, err := w.tokens.Open(db.AgentSchema(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			which := db.ResourceList{Visible: w.all, Kind: "agent"}
+			sql, args := db.PageStatement(which, page)
+			plan := strings.Join(w.strings(t, "EXPLAIN "+sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...), "\n")
+			if !strings.Contains(plan, " using "+index+" ") {
+				t.Errorf("order %q after %v is not found by %s:\n%s", orderBy, page.After, index, plan)
+			}
+			rows, err := w.store.ListResources(t.Context(), which, page)
+			if err != nil || len(rows) != 21 {
+				t.Fatalf("%d rows, %v", len(rows), err)
+			}
+			req.PageToken = w.tokens.Encode(listing.ScopeOf(req), rows[19].SortKeys()...)
+		}
+	}
+}
+
+// TestNewPartitionsDoNotStopTheHistory has somebody read the history for long.
+func TestNewPartitionsDoNotStopTheHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	reader, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Rollback(t.Context())
+	if _, err := reader.Exec(t.Context(), "SELECT count(*) FROM audit_events"); err != nil {
+		t.Fatal(err)
+	}
+	const partitions = "SELECT count(*)::text FROM pg_inherits WHERE inhparent = 'audit_events'::regclass"
+	before := w.strings(t, partitions)[0]
+	start := time.Now()
+	if err := w.store.EnsureAuditPartitions(t.Context(), 12); err == nil {
+		t.Fatal("there are new partitions, though somebody reads the history")
+	}
+	if waited := time.Since(start); waited > 10*time.Second {
+		t.Errorf("it held up the history for %s", waited)
+	}
+	if after := w.strings(t, partitions)[0]; after != before {
+		t.Errorf("%s partitions, then %s", before, after)
+	}
+	if err := reader.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.EnsureAuditPartitions(t.Context(), 12); err != nil {
+		t.Fatal(err)
+	}
+	if after := w.strings(t, partitions)[0]; after != "14" { // this month, twelve more, and the default one
+		t.Errorf("%s partitions", after)
+	}
+}

@@ -1,0 +1,55 @@
+-- name: LockAccount :one
+-- Takes the lock of the budget until the transaction ends. It leaves references to the
+-- account alone (NO KEY), or each submission would wait for it. clock_timestamp, not now():
+-- the wait for the lock must not date the grant back.
+SELECT last_call, foreign_used,
+       coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => @hour_seconds::double precision), false)::boolean AS foreign_is_recent,
+       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds
+  FROM accounts
+ WHERE name = @account
+   FOR NO KEY UPDATE;
+
+-- name: CountYoungerCalls :one
+-- How many of the calls from first to last are younger than the window. Calls are
+-- numbered in the order of their times, so those that are old enough come first.
+SELECT count(*)
+  FROM vendor_calls
+ WHERE account = @account AND number >= @first_number AND number <= @last_number
+   AND granted_at > clock_timestamp() - make_interval(secs => @window_seconds::double precision);
+
+-- name: CallExpiry :one
+-- How long until a call is older than the window; negative when it is already.
+SELECT extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => @window_seconds::double precision))::double precision
+  FROM vendor_calls
+ WHERE account = @account AND number = @number;
+
+-- name: InsertCall :exec
+INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, operation_id)
+VALUES (@account, @number, clock_timestamp(), @purpose, @method, @team_id, @operation_id);
+
+-- name: SetLastCall :exec
+UPDATE accounts SET last_call = @last_call WHERE name = @account;
+
+-- name: RecordCall :exec
+UPDATE vendor_calls
+   SET status = @status, duration_ms = @duration_ms, vendor_request_id = @vendor_request_id
+ WHERE account = @account AND number = @number;
+
+-- name: PauseAccount :exec
+-- Pauses only grow: two replicas may hear of the same 429.
+UPDATE accounts
+   SET paused_until = greatest(paused_until, clock_timestamp() + make_interval(secs => @seconds::double precision))
+ WHERE name = @account;
+
+-- name: CountCallsWithin :one
+-- Up to a call that was answered: those after it may not have reached the vendor when
+-- it counted.
+SELECT count(*)
+  FROM vendor_calls
+ WHERE account = @account AND number > @after_number AND number <= @up_to_number
+   AND granted_at > clock_timestamp() - make_interval(secs => @window_seconds::double precision);
+
+-- name: SetForeignUsed :exec
+-- Touches the row, which is the lock of the budget, only where there is news.
+UPDATE accounts SET foreign_used = @foreign_used, foreign_seen_at = clock_timestamp()
+ WHERE name = @account AND (foreign_used <> @foreign_used OR @foreign_used > 0);

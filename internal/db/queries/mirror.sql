@@ -1,0 +1,12 @@
+-- What else the mirror asks.
+
+-- name: ChangesUnderWay :many
+-- Which of the order keys have a change that the vendor may have made already and
+-- that is not settled. Its settling will store what it did.
+SELECT order_key FROM operations
+ WHERE account = @account AND order_key = ANY (@order_keys::text[]) AND state = 'RUNNING' AND sent_at IS NOT NULL;
+
+-- name: StayIdle :exec
+-- For a transaction that only holds a lock while others work: the server must not
+-- end it for being idle.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true);

@@ -1,0 +1,133 @@
+// Package db is the only place with SQL: the generated queries, the listings whose
+// filters vary, transactions, and what Postgres's errors mean to callers.
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+)
+
+// Queries are the fixed queries, bound to the pool or to a transaction.
+type Queries = dbsql.Queries
+
+// Store is the database. Its embedded queries run each in a transaction of their own.
+type Store struct {
+	*Queries
+
+	pool *pgxpool.Pool
+}
+
+// New makes a store of a pool, which stays the caller's to close.
+func New(pool *pgxpool.Pool) *Store { return &Store{Queries: dbsql.New(pool), pool: pool} }
+
+// Open connects to the database at url. It does not wait for the database to be
+// there: each query says for itself.
+func Open(ctx context.Context, url string, configure ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("reading the database URL: %w", err)
+	}
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.ConnConfig.RuntimeParams["application_name"] = "agentsvc"
+	for _, c := range configure {
+		c(config)
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+const (
+	connectTimeout = 5 * time.Second
+	// rollbackTimeout bounds what a rollback may take after its caller has gone.
+	rollbackTimeout = 5 * time.Second
+	// maxTries is how often a transaction runs when others get in its way.
+	maxTries = 5
+)
+
+// Durability says whether a commit waits for the disk.
+type Durability bool
+
+const (
+	// Durable commits survive a crash of the database.
+	Durable Durability = true
+	// Loose commits may be lost in a crash of the database, newest first; a durable
+	// commit after them makes them durable too. For what may be lost, or is always
+	// followed by a durable commit before it matters.
+	Loose Durability = false
+)
+
+// Tx runs fn in a transaction and commits it if fn returns nil. fn runs again
+// after a deadlock or a serialization failure, so it must have no effects but
+// through q.
+func (s *Store) Tx(ctx context.Context, durability Durability, fn func(q *Queries) error) error {
+	var err error
+	for range maxTries {
+		if err = s.tx(ctx, durability, fn); !retriable(err) {
+			break
+		}
+	}
+	return classify(err)
+}
+
+func (s *Store) tx(ctx context.Context, durability Durability, fn func(q *Queries) error) (err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	p := &pipeline{conn: conn}
+	defer func() {
+		if err != nil {
+			// The caller may be gone; the connection must be clean all the same.
+			detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+			defer cancel()
+			p.rollback(detached)
+		}
+	}()
+	p.waiting.Queue("begin")
+	if durability == Loose {
+		p.waiting.Queue("SET LOCAL synchronous_commit = off")
+	}
+	if err = fn(dbsql.New(p)); err != nil {
+		return err
+	}
+	if err = p.commit(ctx); err != nil && sqlState(err) == "" && !errors.Is(err, pgx.ErrTxCommitRollback) {
+		err = &commitLostError{cause: err} // no word from the server: it may have committed
+	}
+	return err
+}
+
+// commitLostError says that a commit was sent and its answer lost.
+type commitLostError struct{ cause error }
+
+func (e *commitLostError) Error() string {
+	return "the answer to a commit was lost: " + e.cause.Error()
+}
+func (e *commitLostError) Unwrap() error { return e.cause }
+
+// CommitLost says that a transaction may have been committed all the same.
+func CommitLost(err error) bool {
+	var lost *commitLostError
+	return errors.As(err, &lost)
+}
+
+// Ping says whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return classify(s.pool.Ping(ctx)) }
+
+// NoRows says that a query found nothing.
+func NoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+
+// sqlState is the SQLSTATE of err, or "".
+func sqlState(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return ""
+}
