@@ -1,0 +1,207 @@
+package access_test
+
+import (
+	"slices"
+	"testing"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/methods"
+)
+
+// kinds are what a target may be: what can be claimed, and what is ours.
+func kinds(t *testing.T) []string {
+	t.Helper()
+	rules, err := protovalidate.ResolveFieldRules((&pb.ClaimResourceRequest{}).ProtoReflect().Descriptor().Fields().ByName("kind"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(rules.GetString().GetIn(), "team", "operation")
+}
+
+// TestEveryMethodHasAWholeRule walks the API: a rule that is missing or misspelt
+// would close its method to everybody, or leave a target unguarded.
+func TestEveryMethodHasAWholeRule(t *testing.T) {
+	t.Parallel()
+	if len(methods.API().All()) < 30 {
+		t.Fatalf("only %d methods: the descriptors are not linked", len(methods.API().All()))
+	}
+	known := kinds(t)
+	for _, m := range methods.API().All() {
+		t.Run(string(m.Name), func(t *testing.T) {
+			if m.Access == nil {
+				t.Fatal("has no access rule, so nobody may call it")
+			}
+			checkAction(t, m)
+			checkTargets(t, m, known)
+			checkReconcile(t, m)
+			if idempotent(t, m) != (m.Verb == "GET" || (!m.Upstream() && reads(m))) {
+				t.Error("idempotency_level NO_SIDE_EFFECTS is for reads, and for all of them")
+			}
+			if id := m.Input.Descriptor().Fields().ByName("mutation"); (id != nil) != m.Change() {
+				t.Error("MutationOptions go with every change and with nothing else")
+			}
+		})
+	}
+}
+
+func reads(m *methods.Method) bool {
+	return m.Access.GetAction() == pb.Action_ACTION_LIST || m.Access.GetAction() == pb.Action_ACTION_READ
+}
+
+func idempotent(t *testing.T, m *methods.Method) bool {
+	t.Helper()
+	service := m.Name.Parent()
+	file := m.Input.Descriptor().ParentFile()
+	d := file.Services().ByName(service.Name()).Methods().ByName(m.Name.Name())
+	return d.Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+}
+
+func checkAction(t *testing.T, m *methods.Method) {
+	t.Helper()
+	if m.Access.GetAction() == pb.Action_ACTION_UNSPECIFIED {
+		t.Error("says no action")
+	}
+	if (m.Access.GetScope() == pb.Scope_SCOPE_UNSPECIFIED) != (len(m.Access.GetTargets()) > 0) {
+		t.Error("access is decided by targets or by a scope: one of them, not both")
+	}
+	if m.Upstream() && !reads(m) && m.Access.GetAction() != pb.Action_ACTION_REVEAL && !m.Change() {
+		t.Error("changes the vendor's state, but does not say how an unknown outcome is settled")
+	}
+	if reads(m) && m.Change() {
+		t.Error("reads, but says how a change is settled")
+	}
+	if m.Access.GetReturnsSecret() && reads(m) {
+		t.Error("hands out a secret, but its action lets viewers and auditors call it")
+	}
+}
+
+func checkTargets(t *testing.T, m *methods.Method, known []string) {
+	t.Helper()
+	for _, target := range m.Access.GetTargets() {
+		if !slices.Contains(known, target.GetKind()) {
+			t.Errorf("target %q is of a kind that nobody knows", target.GetKind())
+		}
+		if target.GetRole() == pb.Role_ROLE_UNSPECIFIED {
+			t.Errorf("target %s takes no role", target.GetField())
+		}
+		text(t, m.Input.Descriptor(), target.GetField())
+	}
+	subject := m.Access.GetSubject()
+	if subject == nil {
+		return
+	}
+	if subject.GetKind() == "" {
+		t.Error("the subject has no kind")
+	}
+	// No field: neither message tells the uuid of what is created.
+	inRequest, inResponse := methods.Resolve(m.Input.Descriptor(), subject.GetField()), methods.Resolve(m.Output.Descriptor(), subject.GetField())
+	if subject.GetField() != "" && inRequest == nil && inResponse == nil {
+		t.Errorf("the subject's field %q is in neither message", subject.GetField())
+	}
+}
+
+// text wants a field of text at a path.
+func text(t *testing.T, d protoreflect.MessageDescriptor, path string) {
+	t.Helper()
+	fd := methods.Resolve(d, path)
+	if fd == nil {
+		t.Errorf("%s has no field %q", d.Name(), path)
+	} else if fd.Kind() != protoreflect.StringKind {
+		t.Errorf("%s.%s is no text", d.Name(), path)
+	}
+}
+
+func checkReconcile(t *testing.T, m *methods.Method) {
+	t.Helper()
+	find := m.Access.GetFind()
+	strategy := m.Access.GetReconcile()
+	needsFind := strategy == pb.Reconcile_RECONCILE_FIND_BY_TAG || strategy == pb.Reconcile_RECONCILE_FIND_IN_LIST
+	if needsFind != (find != nil) {
+		t.Fatalf("strategy %s, find given: %v", strategy, find != nil)
+	}
+	if find == nil {
+		return
+	}
+	looks := methods.API().ByName(find.GetMethod())
+	if looks == nil {
+		t.Fatalf("find: there is no method %q", find.GetMethod())
+	}
+	if !reads(looks) {
+		t.Errorf("find: %s does not only read", looks.Name)
+	}
+	for _, b := range find.GetWith() {
+		same(t, looks.Input.Descriptor(), b.GetTo(), m.Input.Descriptor(), b.GetFrom())
+	}
+	items := methods.Resolve(looks.Output.Descriptor(), find.GetItems())
+	if items == nil || items.Message() == nil {
+		t.Fatalf("find: %s has no messages at %q", looks.Output.Descriptor().Name(), find.GetItems())
+	}
+	for _, b := range find.GetMatch() {
+		same(t, items.Message(), b.GetTo(), m.Input.Descriptor(), b.GetFrom())
+	}
+	if created := find.GetCreated(); created != "" {
+		fd := methods.Resolve(items.Message(), created)
+		if fd == nil || fd.Message() == nil || fd.Message().FullName() != "google.protobuf.Timestamp" {
+			t.Errorf("find: %s.%s is no time", items.Message().Name(), created)
+		}
+	}
+	if find.GetThen() == "" {
+		return
+	}
+	then := methods.API().ByName(find.GetThen())
+	if then == nil {
+		t.Fatalf("find: there is no method %q", find.GetThen())
+	}
+	for _, b := range find.GetThenWith() {
+		same(t, then.Input.Descriptor(), b.GetTo(), items.Message(), b.GetFrom())
+	}
+}
+
+// same wants fields at both paths, of one kind.
+func same(t *testing.T, to protoreflect.MessageDescriptor, toPath string, from protoreflect.MessageDescriptor, fromPath string) {
+	t.Helper()
+	a, b := methods.Resolve(to, toPath), methods.Resolve(from, fromPath)
+	switch {
+	case a == nil:
+		t.Errorf("find: %s has no field %q", to.Name(), toPath)
+	case b == nil:
+		t.Errorf("find: %s has no field %q", from.Name(), fromPath)
+	case a.Kind() != b.Kind():
+		t.Errorf("find: %s.%s and %s.%s are of different kinds", to.Name(), toPath, from.Name(), fromPath)
+	}
+}
+
+// TestRequestsCanBeValidated compiles the limits of every message, which otherwise
+// happens at its first call.
+func TestRequestsCanBeValidated(t *testing.T) {
+	t.Parallel()
+	var all []proto.Message
+	for _, m := range methods.API().All() {
+		all = append(all, m.Input.New().Interface())
+	}
+	if _, err := protovalidate.New(protovalidate.WithMessages(all...), protovalidate.WithDisableLazy()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFieldsThatClearOthers walks the requests' own options.
+func TestFieldsThatClearOthers(t *testing.T) {
+	t.Parallel()
+	for _, m := range methods.API().All() {
+		fields := m.Input.Descriptor().Fields()
+		for i := range fields.Len() {
+			name := methods.ClearWith(fields.Get(i))
+			if name == "" {
+				continue
+			}
+			if by := fields.ByName(protoreflect.Name(name)); by == nil || by.Kind() != protoreflect.BoolKind {
+				t.Errorf("%s: cleared with %q, which is no field that says yes or no", fields.Get(i).FullName(), name)
+			}
+		}
+	}
+}

@@ -1,0 +1,105 @@
+// Package access decides what a caller may do: a method's access rule, which is
+// part of the API's description, held against who owns what the request names.
+//
+// The default is no. Another team's resource is NOT_FOUND, in the same words as
+// one that never was. Denials go into the audit history before they are answered.
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/methods"
+)
+
+// PlatformTeam is the name of the team that changes of unowned resources belong to.
+const PlatformTeam = "platform"
+
+// Guard decides.
+type Guard struct {
+	store *db.Store
+	log   *slog.Logger
+}
+
+// New makes a guard that looks up owners in store.
+func New(store *db.Store, log *slog.Logger) *Guard { return &Guard{store: store, log: log} }
+
+// Decision is what was found out on the way to a yes.
+type Decision struct {
+	// Team is what the call belongs to: the owner of its first target, or the team
+	// that is to own what is created. Zero where nothing belongs to anybody: lists,
+	// and reads of what is unowned.
+	Team identity.Team
+	// Target is the first thing the request names.
+	Target identity.Target
+}
+
+// Check answers whether the caller may call m with req, which must be valid. The
+// error is a *[fault.Error] with reason PERMISSION_DENIED, NOT_FOUND or
+// INVALID_REQUEST (a team that has to be named), or what kept us from deciding.
+func (g *Guard) Check(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
+	decision, err := g.decide(ctx, c, m, req)
+	var no *refusal
+	switch {
+	case err == nil:
+		return decision, nil
+	case !errors.As(err, &no):
+		return Decision{}, db.Classify(err)
+	}
+	if err := g.record(ctx, c, m, req, no); err != nil {
+		// What cannot be recorded is not answered: history has no gaps.
+		return Decision{}, fmt.Errorf("recording a denial: %w", err)
+	}
+	g.log.LogAttrs(ctx, slog.LevelWarn, "access denied", slog.String("caller", c.Name), slog.String("request_id", c.RequestID),
+		slog.String("method", methodName(m)), slog.String("resource_kind", no.resource.Kind), slog.String("error", no.fault.Public))
+	return Decision{}, no.fault
+}
+
+func (g *Guard) decide(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
+	if m == nil || m.Access == nil || m.Access.GetAction() == pb.Action_ACTION_UNSPECIFIED {
+		return Decision{}, denied("this method has no access rule, so nobody may call it")
+	}
+	if len(m.Access.GetTargets()) > 0 {
+		return g.decideByTargets(ctx, c, m, req)
+	}
+	switch m.Access.GetScope() {
+	case pb.Scope_SCOPE_VISIBLE, pb.Scope_SCOPE_SELF:
+		return Decision{}, nil
+	case pb.Scope_SCOPE_ADMIN:
+		if c.Admin() {
+			return Decision{}, nil
+		}
+		return Decision{}, denied("this takes a platform administrator")
+	case pb.Scope_SCOPE_UNSPECIFIED:
+	}
+	return Decision{}, denied("this method has no access rule, so nobody may call it")
+}
+
+// decideByTargets wants a yes for everything that the request names. The first
+// target decides whom the call belongs to, so it must be there.
+func (g *Guard) decideByTargets(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
+	r := request{Guard: g, caller: c, method: m, message: req}
+	var decision Decision
+	for i, target := range m.Access.GetTargets() {
+		found, err := r.check(ctx, target)
+		if err != nil {
+			return Decision{}, err
+		}
+		if i > 0 {
+			continue
+		}
+		if len(found) == 0 {
+			return Decision{}, fault.Invalid(target.GetField(), "is required")
+		}
+		decision = Decision{Team: found[0].team, Target: found[0].Target}
+	}
+	return decision, nil
+}

@@ -1,0 +1,308 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/methods"
+)
+
+// kind says all that the mirror has to know of a kind of resource. Paths are those
+// of fields, in the full message and as far as it has them in the summary.
+type kind struct {
+	name string
+	// summary is what lists show of a resource, full what reading it alone shows;
+	// both are prototypes. They are the same for kinds that cannot be read alone.
+	summary, full proto.Message
+	// list is the method that lists the kind, items the field of its response.
+	list, items string
+	// get is the method that reads one, id the field of its request, and item that
+	// of its response; get is empty for kinds that cannot be read alone.
+	get, id, item string
+
+	columns columns
+	// attributes are further values that lists can be filtered by, by their names.
+	attributes map[string]string
+
+	// related are parts that are resources in their own right, and what is stored of
+	// each: the rest would go stale here, and may be another team's.
+	related map[string][]string
+	// compared are parts of which only some fields count when two bodies are compared.
+	compared map[string][]string
+	// volatile fields change by themselves, or are compared elsewhere.
+	volatile []string
+	// stamps tell that something changed: alone they are no difference.
+	stamps []string
+	// unversioned fields can change without another version. They are taken over into
+	// the body from lists.
+	unversioned []string
+	// leaving are statuses in which the vendor may still show what was deleted.
+	leaving []string
+
+	// attached are fields that all answers show and that no methods but the named ones
+	// change. The methods are given as "Service.Method".
+	attached map[string][]string
+
+	// parts is what the kind keeps beside its row; nil if there is nothing.
+	parts parts
+	// ties is nil for kinds whose resources have nothing to do with each other.
+	ties ties
+}
+
+// columns are the paths of what every kind has, "" where it has it not.
+type columns struct {
+	uuid, name, status, region, tags, version, created, updated string
+}
+
+// ties are between resources of one kind, of which a change of one shows in others. All
+// methods run in the transaction that changes the row.
+type ties interface {
+	// lock answers the row with those that its removal changes, locked in the order of
+	// their uuids.
+	lock(ctx context.Context, q *db.Queries, id uuid.UUID) ([]dbsql.Resource, error)
+	// lost are resources of the kind that are tied to it, as far as we know, and that a body
+	// does not show: perhaps because they are gone themselves.
+	lost(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message) ([]uuid.UUID, error)
+}
+
+// parts is what some kinds keep beside their rows. All methods run in the
+// transaction that changes the row, which is locked.
+type parts interface {
+	// stored follows a body that replaces another, nil if there was none.
+	stored(ctx context.Context, q *db.Queries, s storing) error
+	// removed follows a resource that is no more.
+	removed(ctx context.Context, q *db.Queries, id uuid.UUID, by cause) error
+	// applied brings in a change whose answer did not show the resource. It says
+	// whether it did; if not, the row becomes dirty.
+	applied(ctx context.Context, q *db.Queries, c Change, on target) (Effect, bool, error)
+	// told is what the history should tell of a change of a part, whose answer showed
+	// the whole; false if it is about the whole.
+	told(c Change, on target, before, after proto.Message) (Effect, bool, error)
+}
+
+// storing is a body on its way into the database.
+type storing struct {
+	id            uuid.UUID
+	before, after proto.Message
+	// version is that of the row before, which may be ahead of the body before.
+	version string
+	// text is after as it is stored.
+	text []byte
+	// at is when it was so.
+	at time.Time
+	by cause
+}
+
+// cause is the operation behind a difference; zero if none of ours is.
+type cause struct {
+	operation *uuid.UUID
+	actor     *string
+	reason    string
+}
+
+func causedBy(op dbsql.Operation) cause {
+	return cause{operation: &op.ID, actor: &op.Actor, reason: op.Reason}
+}
+
+// kinds are all that is mirrored.
+func kinds() []*kind { return []*kind{agents()} }
+
+// identify is the uuid of a message of the kind.
+func (k *kind) identify(m proto.Message) (uuid.UUID, error) {
+	id, err := uuid.Parse(methods.String(m, k.columns.uuid))
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("reading the uuid of a %s that the vendor sent: %w", k.name, err)
+	}
+	return id, nil
+}
+
+// is says whether a message is one of the kind as reading it alone shows it.
+func (k *kind) is(m protoreflect.MessageDescriptor) bool {
+	return m.FullName() == k.full.ProtoReflect().Descriptor().FullName()
+}
+
+// storable is a copy of m as it may be stored: without secrets, and with no more of
+// other resources than belongs to this one.
+func (k *kind) storable(m proto.Message) proto.Message {
+	clean := proto.Clone(m)
+	methods.Redact(clean)
+	for path, keep := range k.related {
+		reduce(clean.ProtoReflect(), path, keep)
+	}
+	return clean
+}
+
+// Reduce takes out of a change's response what belongs to other resources: the vendor
+// shows neighbours whole, and they may be another team's. Their names go too; reads
+// show them to those who may see them.
+func (m *Mirror) Reduce(response proto.Message) {
+	message := response.ProtoReflect()
+	fields := message.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		for _, k := range m.kinds {
+			if fd.Message() == nil || !k.is(fd.Message()) {
+				continue
+			}
+			for _, v := range methods.Values(message, string(fd.Name())) {
+				for path, keep := range k.related {
+					reduce(v.Message(), path, keep)
+					for _, neighbour := range methods.Values(v.Message(), path) {
+						if k.is(neighbour.Message().Descriptor()) {
+							clearAt(neighbour.Message(), "name")
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// essence is a copy of m with what counts when two of the kind are compared.
+func (k *kind) essence(m proto.Message) proto.Message {
+	if m == nil {
+		return nil
+	}
+	clean := k.storable(m)
+	for path, keep := range k.compared {
+		reduce(clean.ProtoReflect(), path, keep)
+	}
+	for _, path := range k.volatile {
+		clearAt(clean.ProtoReflect(), path)
+	}
+	return clean
+}
+
+// differ says whether two of the kind differ in what counts.
+func (k *kind) differ(before, after proto.Message) bool {
+	b, a := k.essence(before), k.essence(after)
+	for _, path := range k.stamps {
+		clearAt(b.ProtoReflect(), path)
+		clearAt(a.ProtoReflect(), path)
+	}
+	return !proto.Equal(b, a)
+}
+
+// divide is what counts of a message when two are compared, in two: what the method
+// may change, and what no more than shows in its answer.
+func (k *kind) divide(method *methods.Method, m proto.Message) (own, others proto.Message) {
+	own, others = k.essence(m), blank(k.full)
+	for field, changing := range k.attached {
+		if !slices.ContainsFunc(changing, func(name string) bool { return string(method.Name) == methods.Package+"."+name }) {
+			take(others, own, field)
+			clearAt(own.ProtoReflect(), field)
+		}
+	}
+	return own, others
+}
+
+// row is the message as its row shows it: the columns, and neither summary nor body.
+func (k *kind) row(id uuid.UUID, m proto.Message) (dbsql.UpsertResourceParams, error) {
+	attributes := map[string]string{}
+	for name, path := range k.attributes {
+		// What a summary does not have it does not clear either.
+		if methods.Resolve(m.ProtoReflect().Descriptor(), path) != nil {
+			attributes[name] = clip(text(m, path))
+		}
+	}
+	encoded, err := json.Marshal(attributes)
+	if err != nil {
+		return dbsql.UpsertResourceParams{}, fmt.Errorf("writing the attributes of %s %s: %w", k.name, id, err)
+	}
+	tags := []string{}
+	for _, tag := range methods.Strings(m, k.columns.tags) {
+		tags = append(tags, clip(tag))
+	}
+	return dbsql.UpsertResourceParams{
+		Kind: k.name, UUID: id,
+		Name: clip(text(m, k.columns.name)), Status: clip(text(m, k.columns.status)), Region: clip(text(m, k.columns.region)),
+		Tags: tags, Attributes: encoded, VersionHash: text(m, k.columns.version),
+		UpstreamCreatedAt: moment(m, k.columns.created), UpstreamUpdatedAt: moment(m, k.columns.updated),
+	}, nil
+}
+
+// columnRunes is how much of a text the columns keep that lists filter and sort by. An
+// index cannot take one of any length, and would keep the row from being stored.
+const columnRunes = 255
+
+// clip is the beginning of a text, as a column takes it; bodies keep the whole.
+func clip(s string) string {
+	n := 0
+	for i := range s {
+		if n == columnRunes {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
+// decode reads stored bytes into a new message of the prototype's type.
+func decode(prototype proto.Message, stored []byte) (proto.Message, error) {
+	if stored == nil {
+		return nil, nil //nolint:nilnil // nothing is stored
+	}
+	m := blank(prototype)
+	if err := proto.Unmarshal(stored, m); err != nil {
+		return nil, fmt.Errorf("reading a stored %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	return m, nil
+}
+
+func blank(prototype proto.Message) proto.Message {
+	return prototype.ProtoReflect().New().Interface()
+}
+
+// encode is the one way bytes are stored, so that equal messages are equal bytes.
+func encode(m proto.Message) ([]byte, error) {
+	stored, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("writing a %s to store it: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	return stored, nil
+}
+
+// text is the value at a path as a column has it: texts as they are, and the names
+// of enum values.
+func text(m proto.Message, path string) string {
+	values := methods.Values(m.ProtoReflect(), path)
+	if len(values) == 0 {
+		return ""
+	}
+	switch v := values[0].Interface().(type) {
+	case string:
+		return v
+	case protoreflect.EnumNumber:
+		fd := methods.Resolve(m.ProtoReflect().Descriptor(), path)
+		if known := fd.Enum().Values().ByNumber(v); known != nil {
+			return string(known.Name())
+		}
+		return strconv.Itoa(int(v))
+	}
+	return ""
+}
+
+// moment is the time at a path, nil if there is none.
+func moment(m proto.Message, path string) *time.Time {
+	values := methods.Values(m.ProtoReflect(), path)
+	if len(values) == 0 {
+		return nil
+	}
+	stamp, ok := values[0].Message().Interface().(*timestamppb.Timestamp)
+	if !ok || !stamp.IsValid() {
+		return nil
+	}
+	at := stamp.AsTime()
+	return &at
+}

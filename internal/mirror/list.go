@@ -1,0 +1,246 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+)
+
+// listAll goes through the vendor's list of a kind and brings every item into our
+// copy. What we hold and the list did not show is asked for by itself: a list that
+// changes while it is paged through may leave things out. It answers the time as of
+// which the list is.
+//
+// One replica at a time does it: see [Mirror.alone].
+func (m *Mirror) listAll(ctx context.Context, granted grant, k *kind) (time.Time, error) {
+	method := m.api.ByName(k.list)
+	if method == nil {
+		return time.Time{}, fmt.Errorf("there is no method %s", k.list)
+	}
+	seen := map[uuid.UUID]bool{}
+	begun, err := m.pages(ctx, granted, method, method.Input.New().Interface(), k.items,
+		func(begun time.Time, items []proto.Message) error { return m.keepItems(ctx, k, items, begun, seen) })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("listing all of kind %s: %w", k.name, err)
+	}
+	account := m.budget.Account()
+	missing, err := m.store.NotSeenSince(ctx, dbsql.NotSeenSinceParams{Kind: k.name, Account: account, Since: &begun})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("looking for what the list of kind %s left out: %w", k.name, db.Classify(err))
+	}
+	for _, id := range missing {
+		if seen[id] {
+			continue // shown, and not stored for a reason
+		}
+		if err := m.confirm(ctx, granted, k, id, begun); err != nil {
+			return time.Time{}, fmt.Errorf("asking for a %s that was not listed: %w", k.name, err)
+		}
+	}
+	if err := m.store.SetScopeSynced(ctx, dbsql.SetScopeSyncedParams{Account: account, Kind: k.name, SyncedAt: begun}); err != nil {
+		return time.Time{}, fmt.Errorf("noting that kind %s was listed: %w", k.name, db.Classify(err))
+	}
+	return begun, nil
+}
+
+// confirm finds out whether what was not listed exists. What cannot be read alone
+// does not exist if it is not listed.
+func (m *Mirror) confirm(ctx context.Context, granted grant, k *kind, id uuid.UUID, begun time.Time) error {
+	if k.get != "" {
+		_, err := m.look(ctx, granted, k, id, m.lose) // the list and the look agree
+		return err
+	}
+	return m.store.Tx(ctx, db.Loose, func(q *db.Queries) error { return m.lose(ctx, q, k, id, begun) })
+}
+
+// keepItems stores the items of a page, in the order of their uuids.
+func (m *Mirror) keepItems(ctx context.Context, k *kind, items []proto.Message, begun time.Time, seen map[uuid.UUID]bool) error {
+	byID := make(map[uuid.UUID]proto.Message, len(items))
+	ids := make([]uuid.UUID, 0, len(items))
+	for _, item := range items {
+		id, err := k.identify(item)
+		if err != nil {
+			// One that cannot be told from others must not keep the others from being stored.
+			m.log.WarnContext(ctx, "a listed resource is left out", slog.String("kind", k.name), slog.Any("error", err))
+			continue
+		}
+		if byID[id] == nil {
+			ids = append(ids, id)
+		}
+		byID[id], seen[id] = k.storable(item), true
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	err := m.store.Tx(ctx, db.Loose, func(q *db.Queries) error {
+		rows, err := q.LockResources(ctx, dbsql.LockResourcesParams{Kind: k.name, Uuids: ids})
+		if err != nil {
+			return fmt.Errorf("locking what is listed: %w", err)
+		}
+		held := make(map[uuid.UUID]*dbsql.Resource, len(rows))
+		for i := range rows {
+			held[rows[i].UUID] = &rows[i]
+		}
+		under, err := m.underWay(ctx, q, k, ids...)
+		if err != nil {
+			return err
+		}
+		var same []uuid.UUID
+		for _, id := range ids {
+			if under[id] {
+				continue
+			}
+			unchanged, err := m.keepItem(ctx, q, k, listed{id: id, item: byID[id], row: held[id], begun: begun})
+			if err != nil {
+				return err
+			}
+			if unchanged {
+				same = append(same, id)
+			}
+		}
+		if len(same) == 0 {
+			return nil
+		}
+		return q.ConfirmResources(ctx, dbsql.ConfirmResourcesParams{At: begun, Kind: k.name, Uuids: same})
+	})
+	if err != nil {
+		return fmt.Errorf("storing a page of kind %s: %w", k.name, err)
+	}
+	return nil
+}
+
+// listed is an item of a list, and the row that it is about: locked, or nil.
+type listed struct {
+	id    uuid.UUID
+	item  proto.Message
+	row   *dbsql.Resource
+	begun time.Time
+}
+
+// keepItem stores an item, unless it is outdated. It says whether the row needs
+// nothing but its time, which is cheaper for many rows at once.
+func (m *Mirror) keepItem(ctx context.Context, q *db.Queries, k *kind, l listed) (unchanged bool, err error) {
+	if l.row == nil {
+		var creating bool
+		if l.row, creating, err = m.lockSeen(ctx, q, k, l.id, l.item); err != nil || creating {
+			return false, err
+		}
+	}
+	if newer(l.row, l.begun) || k.lingers(l.row, l.item) {
+		return false, nil
+	}
+	if k.get == "" {
+		return false, m.keepWhole(ctx, q, k, l)
+	}
+	params, err := k.row(l.id, l.item)
+	if err != nil {
+		return false, err
+	}
+	if params.Summary, err = encode(l.item); err != nil {
+		return false, err
+	}
+	params.Account, params.SummarySyncedAt = m.budget.Account(), &l.begun
+	appeared := l.row == nil || l.row.DeletedAt != nil
+	if !appeared && bytes.Equal(l.row.Summary, params.Summary) {
+		return true, nil // and the body agrees with it, or is known not to
+	}
+	if appeared {
+		if _, err := q.UpsertResource(ctx, params); err != nil {
+			return false, fmt.Errorf("storing %s %s as it was listed: %w", k.name, l.id, err)
+		}
+		if l.row != nil { // it came back, perhaps as something else
+			if err := q.ForgetBody(ctx, dbsql.ForgetBodyParams{Kind: k.name, UUID: l.id}); err != nil {
+				return false, fmt.Errorf("forgetting the body of %s %s: %w", k.name, l.id, err)
+			}
+		}
+		return false, m.noteAppeared(ctx, q, k, l.row, l.id, l.item)
+	}
+	return false, m.keepListed(ctx, q, k, l, params)
+}
+
+// keepListed stores an item of a resource that we hold. If it shows the version of
+// the body, the body is as current as the item; if not, the body must be read again.
+func (m *Mirror) keepListed(ctx context.Context, q *db.Queries, k *kind, l listed, params dbsql.UpsertResourceParams) error {
+	body, err := decode(k.full, l.row.Body)
+	if err != nil {
+		return err
+	}
+	forget := false
+	var before proto.Message
+	switch {
+	case body == nil || l.row.DirtySince != nil:
+	case !k.sameVersion(body, l.item):
+		forget = true
+	case l.row.BodySyncedAt != nil:
+		before = proto.Clone(body)
+		take(body, l.item, k.unversioned...)
+		if params.Body, err = encode(body); err != nil {
+			return err
+		}
+		params.BodySyncedAt = &l.begun
+	}
+	if _, err := q.UpsertResource(ctx, params); err != nil {
+		return fmt.Errorf("storing %s %s as it was listed: %w", k.name, l.id, err)
+	}
+	if forget {
+		if err := q.ForgetBody(ctx, dbsql.ForgetBodyParams{Kind: k.name, UUID: l.id}); err != nil {
+			return fmt.Errorf("forgetting the body of %s %s: %w", k.name, l.id, err)
+		}
+	}
+	if before != nil && k.differ(before, body) {
+		return m.noteChanged(ctx, q, k, l.row, before, body)
+	}
+	return nil
+}
+
+// keepWhole stores an item that is all there is of its resource.
+func (m *Mirror) keepWhole(ctx context.Context, q *db.Queries, k *kind, l listed) error {
+	_, err := m.keep(ctx, q, k, l.id, l.item, l.begun)
+	return err
+}
+
+// sameVersion says that two messages of a resource, whole or listed, are of one
+// state of what has versions.
+func (k *kind) sameVersion(a, b proto.Message) bool {
+	at, bt := moment(a, k.columns.updated), moment(b, k.columns.updated)
+	if (at == nil) != (bt == nil) || at != nil && !at.Equal(*bt) {
+		return false
+	}
+	return text(a, k.columns.version) == text(b, k.columns.version)
+}
+
+// errElsewhere says that another replica is at it.
+var errElsewhere = errors.New("another replica is at it")
+
+// alone runs do while no other replica does the same, or answers errElsewhere. The
+// lock is a transaction's that does nothing else, so it is gone with this process.
+// While do runs it takes a connection beside those that do takes.
+func (m *Mirror) alone(ctx context.Context, what string, do func(ctx context.Context) error) error {
+	var failure error
+	err := m.store.Tx(ctx, db.Loose, func(q *db.Queries) error {
+		got, err := q.TryLock(ctx, "mirror/"+m.budget.Account()+"/"+what)
+		if err != nil {
+			return fmt.Errorf("taking the lock of %s: %w", what, err)
+		}
+		if !got {
+			failure = errElsewhere
+			return nil
+		}
+		if err := q.StayIdle(ctx); err != nil {
+			return fmt.Errorf("keeping the lock of %s: %w", what, err)
+		}
+		failure = do(ctx) // not an error of this transaction, which would run again
+		return nil
+	})
+	if failure != nil {
+		return failure
+	}
+	return err
+}

@@ -1,0 +1,135 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/upstream"
+)
+
+const (
+	// dirtyPerRound and unreadPerRound bound how many resources of a kind a round of
+	// the sync reads again, so that no kind waits for ever behind another.
+	dirtyPerRound  = 100
+	unreadPerRound = 25
+)
+
+// Run keeps our copy current with calls that nobody else wants, until ctx is done. One
+// replica at a time does it. It returns once every question to the vendor that this
+// mirror asks, for readers too, has ended: so the server must have stopped before.
+func (m *Mirror) Run(ctx context.Context) error {
+	defer m.running.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		if err := m.round(ctx); err != nil && ctx.Err() == nil {
+			m.log.WarnContext(ctx, "the sync broke off; it goes on in the next round", slog.Any("error", err))
+		}
+		timer.Reset(m.cfg.SyncEvery)
+	}
+}
+
+// round is one pass of the sync. It breaks off, without an error, when there is no
+// room in the budget or another replica is at it.
+func (m *Mirror) round(ctx context.Context) error {
+	err := m.alone(ctx, "sync", func(ctx context.Context) error {
+		for _, pass := range []func(context.Context, *kind) error{m.syncDirty, m.syncList, m.syncUnread} {
+			for _, k := range m.kinds {
+				if err := pass(ctx, k); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errNoRoom) || errors.Is(err, errElsewhere) {
+		return nil
+	}
+	return err
+}
+
+// syncDirty reads again what we changed without being shown the result.
+func (m *Mirror) syncDirty(ctx context.Context, k *kind) error {
+	if k.get == "" {
+		return nil
+	}
+	ids, err := m.store.DirtyResources(ctx, dbsql.DirtyResourcesParams{Kind: k.name, Account: m.budget.Account(), AtMost: dirtyPerRound})
+	if err != nil {
+		return fmt.Errorf("looking for what was changed: %w", db.Classify(err))
+	}
+	return m.lookAll(ctx, k, ids)
+}
+
+// syncUnread reads what changed elsewhere, and what was never read.
+func (m *Mirror) syncUnread(ctx context.Context, k *kind) error {
+	if k.get == "" {
+		return nil
+	}
+	ids, err := m.store.UnreadResources(ctx, dbsql.UnreadResourcesParams{Kind: k.name, Account: m.budget.Account(), AtMost: unreadPerRound})
+	if err != nil {
+		return fmt.Errorf("looking for what was not read: %w", db.Classify(err))
+	}
+	return m.lookAll(ctx, k, ids)
+}
+
+// lookAll reads resources one after the other. One that the vendor refuses to show
+// does not keep the others from being read; a vendor that is away does.
+func (m *Mirror) lookAll(ctx context.Context, k *kind, ids []uuid.UUID) error {
+	for _, id := range ids {
+		_, err := m.look(ctx, m.spare, k, id, m.miss)
+		var refusal *upstream.Error
+		if errors.As(err, &refusal) && !refusal.Temporary() && ctx.Err() == nil {
+			m.log.WarnContext(ctx, "the vendor does not show a resource", slog.String("kind", k.name), slog.String("uuid", id.String()),
+				slog.Any("error", err))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s %s: %w", k.name, id, err)
+		}
+	}
+	return nil
+}
+
+// syncList goes through the list of a kind, unless it was done recently enough: the
+// more pages it takes, the longer ago.
+func (m *Mirror) syncList(ctx context.Context, k *kind) error {
+	account := m.budget.Account()
+	synced, err := m.store.ScopeSyncedAt(ctx, dbsql.ScopeSyncedAtParams{Account: account, Kind: k.name})
+	if err != nil && !db.NoRows(err) {
+		return fmt.Errorf("reading when kind %s was listed: %w", k.name, db.Classify(err))
+	}
+	if err == nil {
+		count, err := m.store.CountKind(ctx, dbsql.CountKindParams{Kind: k.name, Account: account})
+		if err != nil {
+			return fmt.Errorf("counting kind %s: %w", k.name, db.Classify(err))
+		}
+		now, err := m.store.ClockNow(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the clock: %w", db.Classify(err))
+		}
+		pages := count/vendorPage + 1
+		if now.Sub(synced) < time.Duration(pages)*m.cfg.SyncPageEvery {
+			return nil
+		}
+	}
+	err = m.alone(ctx, "list/"+k.name, func(ctx context.Context) error {
+		_, err := m.listAll(ctx, m.spare, k)
+		return err
+	})
+	if errors.Is(err, errElsewhere) {
+		return nil // a reader is at it
+	}
+	return err
+}

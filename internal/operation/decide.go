@@ -1,0 +1,97 @@
+package operation
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/agentsvc/agentsvc/internal/upstream"
+)
+
+// maxBackoff is the longest pause between two tries.
+const maxBackoff = time.Minute
+
+// backoff is how long to wait after the nth try: doubling, and spread over half of
+// itself so that many do not come back at once.
+func (e *Engine) backoff(n int) time.Duration {
+	d := e.Backoff
+	for range min(n-1, 16) {
+		if d *= 2; d >= maxBackoff {
+			d = maxBackoff
+			break
+		}
+	}
+	return d/2 + rand.N(d/2+1) //nolint:gosec // jitter needs no secrecy
+}
+
+// next is what becomes of an operation after the vendor did not simply say yes.
+type next int
+
+const (
+	fail          next = iota // the vendor said no
+	succeed                   // what was asked for is so
+	retry                     // certainly without effect: again later
+	lookAgain                 // unknown: reconcile later
+	giveUpUnknown             // unknown, and looked at often enough
+)
+
+func (n next) String() string {
+	return [...]string{"fail", "succeed", "retry", "look again", "give up"}[n]
+}
+
+// decision is all that decides.
+type decision struct {
+	outcome   upstream.Outcome
+	throttled bool
+	status    int
+	// deletion: the change is a DELETE.
+	deletion bool
+	// resent: the change was sent before, with an unknown outcome.
+	resent bool
+	// find: the method's strategy looks for the effect.
+	find bool
+	// exhausted: it was tried often enough.
+	exhausted bool
+}
+
+// decide is pure, so that every case can be tested.
+func decide(d decision) next {
+	switch d.outcome {
+	case upstream.Refused:
+		switch {
+		case d.throttled && d.resent:
+			// This sending had no effect, the one before may have.
+			return lookOrGiveUp(d)
+		case d.throttled && !d.exhausted:
+			return retry
+		case d.status == 401 && d.resent:
+			return lookOrGiveUp(d)
+		case d.status == 401 && !d.exhausted:
+			return retry // our token, not the change, was refused: it may be renewed by then
+		case d.status == 404 && d.resent && d.deletion:
+			return succeed // the first sending did it
+		case d.status == 409 && d.resent && d.find:
+			// "It is there already": by the first sending, most likely. Finding will tell.
+			return lookOrGiveUp(d)
+		}
+		return fail
+	case upstream.NotSent:
+		if d.resent {
+			return lookOrGiveUp(d)
+		}
+		if d.exhausted {
+			return fail
+		}
+		return retry
+	case upstream.Unknown:
+	}
+	return lookOrGiveUp(d)
+}
+
+func lookOrGiveUp(d decision) next {
+	if d.exhausted {
+		return giveUpUnknown
+	}
+	return lookAgain
+}
+
+func (a *attempt) exhausted() bool { return int(a.row.Claims) >= a.engine.MaxTries }

@@ -1,0 +1,280 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/methods"
+	"github.com/agentsvc/agentsvc/internal/mirror"
+)
+
+const (
+	// clockSkew is how much the vendor's clock may be behind the database's when the
+	// age of a found item is judged; the vendor's times are whole seconds besides.
+	clockSkew = 30 * time.Second
+	// findPageSize is what is asked of the vendor; it may answer fewer.
+	findPageSize = 200
+	// maxFindPages bounds a search: 200 × 200 items.
+	maxFindPages = 200
+)
+
+// reconcile finds out what became of a change that was sent, by the strategy its
+// method declares, without ever making it twice:
+//
+//	RESEND        sending again is harmless
+//	FIND_BY_TAG   whatever carries the operation's tag is its result
+//	FIND_IN_LIST  the result shows in a list; what is not there is sent again
+//	ASK           nobody can tell: the operation fails with OUTCOME_UNKNOWN
+//
+// What is not found at first is looked for again after a quiet time, because a
+// request whose reply was lost may still be on its way to having its effect.
+func (a *attempt) reconcile(ctx context.Context) error {
+	switch a.method.Access.GetReconcile() {
+	case pb.Reconcile_RECONCILE_RESEND:
+		return a.send(ctx)
+	case pb.Reconcile_RECONCILE_FIND_BY_TAG, pb.Reconcile_RECONCILE_FIND_IN_LIST:
+	case pb.Reconcile_RECONCILE_ASK, pb.Reconcile_RECONCILE_UNSPECIFIED:
+		return a.settle(ctx, ending{failure: a.unknown(errors.New("the method has no way to find out"))})
+	}
+	response, found, err := a.find(ctx)
+	switch {
+	case err != nil:
+		a.engine.Log.InfoContext(ctx, "looking for the effect of a change", slog.String("operation", a.row.ID.String()), slog.Any("error", err))
+		if a.exhausted() {
+			return a.settle(ctx, ending{failure: a.unknown(err)})
+		}
+		return a.park(ctx, a.engine.backoff(int(a.row.Claims)), false)
+	case found:
+		return a.settle(ctx, ending{response: response})
+	case !a.quiet():
+		return a.park(ctx, a.engine.Quiet, true)
+	}
+	return a.send(ctx)
+}
+
+// quiet says whether the change was looked for in vain before, so long ago that what
+// did not show since will not show any more. The database's clock stamped both times.
+func (a *attempt) quiet() bool {
+	if a.row.MissedAt == nil || a.row.LeaseExpiresAt == nil {
+		return false
+	}
+	claimed := a.row.LeaseExpiresAt.Add(-a.engine.Lease)
+	return claimed.Sub(*a.row.MissedAt) >= a.engine.Quiet
+}
+
+// find looks for the effect of the change and completes the response as the vendor
+// would have answered.
+func (a *attempt) find(ctx context.Context) (response proto.Message, found bool, err error) {
+	rule := a.method.Access.GetFind()
+	look := a.engine.api.ByName(rule.GetMethod())
+	if look == nil {
+		return nil, false, fmt.Errorf("the find rule of %s names no method", a.method.Name)
+	}
+	request := look.Input.New()
+	for _, b := range rule.GetWith() {
+		copyField(request, b.GetTo(), a.request.ProtoReflect(), b.GetFrom())
+	}
+	wanted := a.wants()
+	for page := int32(1); page <= maxFindPages; page++ {
+		paged := methods.SetPage(request.Interface(), page, findPageSize)
+		answer := look.Output.New().Interface()
+		if err := a.look(ctx, look, request.Interface(), answer); err != nil {
+			return nil, false, err
+		}
+		items := methods.Values(answer.ProtoReflect(), rule.GetItems())
+		for _, item := range items {
+			if err := a.matchItem(ctx, item.Message(), wanted); err != nil {
+				return nil, false, err
+			}
+		}
+		if item := wanted.complete(); item != nil {
+			response, err := a.complete(ctx, item, answer)
+			if err == nil {
+				scrub(response, a.request)
+			}
+			return response, err == nil, err
+		}
+		if !paged || len(items) == 0 || methods.LastPage(answer, page) {
+			return nil, false, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// look makes one call to the vendor that changes nothing, or that gives a lost
+// secret anew.
+func (a *attempt) look(ctx context.Context, m *methods.Method, req, resp proto.Message) error {
+	call, err := a.call(ctx, budget.Reconcile)
+	if err != nil {
+		return fmt.Errorf("waiting to look: %w", err)
+	}
+	reply, err := a.engine.Vendor.Do(ctx, m, req, resp)
+	a.engine.observe(ctx, observed(call, reply, err))
+	if err != nil {
+		return fmt.Errorf("looking with %s: %w", m.Name.Name(), err)
+	}
+	return nil
+}
+
+// wants is what is looked for: every element of one repeated request field, or one
+// item that meets all.
+type wants struct {
+	tag  string
+	must []want
+	// each is the field of which every value must be met by some item.
+	each *want
+	// found is an item that met what is looked for.
+	found protoreflect.Message
+}
+
+type want struct {
+	field  string
+	values []string
+}
+
+func (a *attempt) wants() *wants {
+	if a.method.Access.GetReconcile() == pb.Reconcile_RECONCILE_FIND_BY_TAG {
+		return &wants{tag: mirror.OperationTag + a.row.ID.String()}
+	}
+	w := &wants{}
+	for _, b := range a.method.Access.GetFind().GetMatch() {
+		values := methods.Strings(a.request, b.GetFrom())
+		switch {
+		case len(values) == 0: // not given: the vendor chose
+		case len(values) == 1:
+			w.must = append(w.must, want{field: b.GetTo(), values: values})
+		default:
+			w.each = &want{field: b.GetTo(), values: slices.Clone(values)}
+		}
+	}
+	return w
+}
+
+// matchItem notes what of the wants the item meets.
+func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *wants) error {
+	m := item.Interface()
+	if w.tag != "" {
+		if !slices.Contains(methods.Strings(m, "tags"), w.tag) {
+			return nil
+		}
+		// Tags are anybody's to set: it must be new, and nobody's yet.
+		ours, err := a.ours(ctx, m, "created_at")
+		if ours {
+			w.found = item
+		}
+		return err
+	}
+	for _, must := range w.must {
+		if methods.String(m, must.field) != must.values[0] {
+			return nil
+		}
+	}
+	if created := a.method.Access.GetFind().GetCreated(); created != "" {
+		ours, err := a.ours(ctx, m, created)
+		if err != nil || !ours {
+			return err
+		}
+	}
+	if w.each != nil {
+		value := methods.String(m, w.each.field)
+		w.each.values = slices.DeleteFunc(w.each.values, func(v string) bool { return v == value })
+	}
+	w.found = item
+	return nil
+}
+
+// ours says whether an item that looks right was made by this change: not before it
+// was sent, and not by another operation.
+func (a *attempt) ours(ctx context.Context, item proto.Message, created string) (bool, error) {
+	at := methods.Values(item.ProtoReflect(), created)
+	if len(at) == 1 && a.row.SentAt != nil {
+		if stamp, ok := at[0].Message().Interface().(*timestamppb.Timestamp); ok && stamp.AsTime().Before(a.row.SentAt.Add(-clockSkew)) {
+			return false, nil
+		}
+	}
+	id, err := uuid.Parse(methods.String(item, "uuid"))
+	if err != nil {
+		return true, nil //nolint:nilerr // an item without an id of its own is judged by its time
+	}
+	other, err := a.engine.Store.ResultOfOther(ctx, dbsql.ResultOfOtherParams{ResourceUUID: &id, ID: a.row.ID, Method: a.row.Method})
+	if err != nil {
+		return false, fmt.Errorf("looking whose result %s is: %w", id, err)
+	}
+	return !other, nil
+}
+
+// complete is an item that shows that all was done, or nil.
+func (w *wants) complete() protoreflect.Message {
+	if w.each != nil && len(w.each.values) > 0 {
+		return nil
+	}
+	return w.found
+}
+
+// complete makes the response from what was found, what the declared method says of
+// it, and what was asked for: same-named fields, in this order of preference.
+func (a *attempt) complete(ctx context.Context, item protoreflect.Message, answer proto.Message) (proto.Message, error) {
+	rule := a.method.Access.GetFind()
+	response := a.method.Output.New()
+	sources := []protoreflect.Message{answer.ProtoReflect(), a.request.ProtoReflect()}
+	if rule.GetThen() != "" {
+		then := a.engine.api.ByName(rule.GetThen())
+		if then == nil {
+			return nil, fmt.Errorf("the find rule of %s names no method to go on with", a.method.Name)
+		}
+		request := then.Input.New()
+		fields := request.Descriptor().Fields()
+		for i := range fields.Len() {
+			if !methods.Local(fields.Get(i)) {
+				copyField(request, string(fields.Get(i).Name()), a.request.ProtoReflect(), string(fields.Get(i).Name()))
+			}
+		}
+		for _, b := range rule.GetThenWith() {
+			copyField(request, b.GetTo(), item, b.GetFrom())
+		}
+		more := then.Output.New()
+		if err := a.look(ctx, then, request.Interface(), more.Interface()); err != nil {
+			return nil, err
+		}
+		sources = append([]protoreflect.Message{more}, sources...)
+	}
+	fields := response.Descriptor().Fields()
+	for i := range fields.Len() {
+		if methods.Local(fields.Get(i)) {
+			continue
+		}
+		for _, source := range sources {
+			if copyField(response, string(fields.Get(i).Name()), source, string(fields.Get(i).Name())) {
+				break
+			}
+		}
+	}
+	return response.Interface(), nil
+}
+
+// copyField copies a field of the same type and says whether there was one.
+func copyField(to protoreflect.Message, toName string, from protoreflect.Message, fromName string) bool {
+	target := to.Descriptor().Fields().ByName(protoreflect.Name(toName))
+	source := from.Descriptor().Fields().ByName(protoreflect.Name(fromName))
+	if target == nil || source == nil || !from.Has(source) || target.Kind() != source.Kind() ||
+		target.Cardinality() == protoreflect.Repeated || source.Cardinality() == protoreflect.Repeated {
+		return false
+	}
+	if target.Message() != nil && target.Message().FullName() != source.Message().FullName() {
+		return false
+	}
+	to.Set(target, from.Get(source))
+	return true
+}

@@ -1,0 +1,230 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/methods"
+	"github.com/agentsvc/agentsvc/internal/mirror"
+	"github.com/agentsvc/agentsvc/internal/upstream"
+)
+
+// ending is how an operation ends: with a response, or with a failure.
+type ending struct {
+	response proto.Message
+	failure  *fault.Error
+	// seen are the vendor's answers not recorded yet.
+	seen []observation
+}
+
+// observation is what one vendor call told about the budget.
+type observation struct {
+	call budget.Call
+	seen budget.Seen
+}
+
+func observed(call budget.Call, reply upstream.Reply, err error) []observation {
+	o := observation{call: call, seen: budget.Seen{
+		Status: reply.Status, Duration: reply.Duration, RequestID: reply.RequestID,
+		Limit: reply.Limit, Remaining: reply.Remaining, RetryAfter: reply.RetryAfter,
+	}}
+	var vendor *upstream.Error
+	o.seen.Throttled = errors.As(err, &vendor) && vendor.Throttled()
+	return []observation{o}
+}
+
+// observe records vendor calls outside of a settling.
+func (e *Engine) observe(ctx context.Context, seen []observation) {
+	for _, o := range seen {
+		if err := e.Budget.Observe(ctx, e.Store.Queries, o.call, o.seen); err != nil {
+			e.Log.WarnContext(ctx, "recording a vendor call", slog.Any("error", err))
+		}
+	}
+}
+
+// settle ends the operation in one commit: its state, the history, our copy of the
+// resource, the budget. The vendor has done its part, so it tries until the database
+// takes it, the lease is lost, or the process has to go; then whoever claims the
+// operation finds out again.
+func (a *attempt) settle(ctx context.Context, end ending) error {
+	e := a.engine
+	apply := true
+	for n := 1; ; n++ {
+		row, err := a.commit(ctx, end, apply)
+		switch {
+		case err == nil:
+			e.waiters.ended(row.ID, &row)
+			e.tell(row.ID.String())
+			return nil
+		case db.NoRows(err):
+			return errLeaseLost
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, context.DeadlineExceeded), fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE:
+		case errors.Is(err, mirror.ErrAnotherResource):
+			// Not what was asked about: neither the caller nor our copy may have it.
+			e.Log.ErrorContext(ctx, "the vendor answered with another resource", slog.String("operation", a.row.ID.String()),
+				slog.String("method", a.row.Method), slog.Any("error", err))
+			end.response, apply = a.method.Output.New().Interface(), false
+			continue
+		case apply && end.failure == nil:
+			// Our copy cannot take it in: a bug, which must not keep the result from its
+			// caller. The resource is marked as behind, and read again.
+			e.Log.ErrorContext(ctx, "a change could not be brought into the mirror", slog.String("operation", a.row.ID.String()),
+				slog.String("method", a.row.Method), slog.Any("error", err))
+			apply = false
+			continue
+		default:
+			return fmt.Errorf("settling: %w", err)
+		}
+		if !pause(ctx, min(e.backoff(n), time.Second)) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (a *attempt) commit(ctx context.Context, end ending, apply bool) (row dbsql.Operation, err error) {
+	params := dbsql.SettleOperationParams{ID: a.row.ID, Lease: a.row.Lease, VendorRequestID: a.row.VendorRequestID}
+	for _, o := range end.seen {
+		if o.seen.RequestID != "" {
+			params.VendorRequestID = o.seen.RequestID
+		}
+	}
+	if end.failure != nil {
+		params.State = stateFailed
+		if params.Error, err = proto.Marshal(end.failure.Status()); err != nil {
+			return row, fmt.Errorf("writing the error: %w", err)
+		}
+	} else if err := a.success(&params, end.response); err != nil {
+		return row, err
+	}
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	err = a.engine.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		var err error
+		if row, err = q.SettleOperation(ctx, params); err != nil {
+			return err
+		}
+		event := eventOf(row, a.method)
+		if end.failure != nil {
+			event.Outcome = pb.AuditEvent_OUTCOME_FAILED
+			event.ErrorReason, event.ErrorMessage = end.failure.Reason, end.failure.Public
+			if end.failure.Reason == pb.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN || row.Attempts > 1 {
+				// It may show at the next look, and is then explained by this operation.
+				if err := markBehind(ctx, q, row); err != nil {
+					return err
+				}
+			}
+		} else if err := a.succeeded(ctx, q, row, end.response, apply, &event); err != nil {
+			return err
+		}
+		for _, o := range end.seen {
+			if err := a.engine.Budget.Observe(ctx, q, o.call, o.seen); err != nil {
+				return err
+			}
+		}
+		return audit.Record(ctx, q, event)
+	})
+	return row, err
+}
+
+// success fills in what a result adds to the row.
+func (a *attempt) success(params *dbsql.SettleOperationParams, response proto.Message) error {
+	params.State = stateSucceeded
+	kept := proto.Clone(response)
+	a.engine.History.Reduce(kept)
+	if !a.method.Access.GetReturnsSecret() {
+		methods.Redact(kept) // only a method that says so hands out secrets; others may echo some
+	}
+	var err error
+	if params.Response, params.SealedResponse, err = a.engine.split(kept, responseSeal(a.row.ID)); err != nil {
+		return err
+	}
+	if subject := a.method.Access.GetSubject(); subject != nil && a.row.ResourceUUID == nil {
+		if id, err := uuid.Parse(methods.String(response, subject.GetField())); err == nil {
+			params.ResourceUUID = &id
+		}
+	}
+	return nil
+}
+
+func (a *attempt) succeeded(ctx context.Context, q *db.Queries, row dbsql.Operation, response proto.Message, apply bool, event *audit.Event) error {
+	event.Outcome = pb.AuditEvent_OUTCOME_SUCCEEDED
+	if !apply {
+		return markBehind(ctx, q, row)
+	}
+	effect, err := a.engine.History.Apply(ctx, q, mirror.Change{Operation: row, Method: a.method, Request: a.request, Response: response})
+	if err != nil {
+		return fmt.Errorf("bringing the change into the mirror: %w", err)
+	}
+	event.Resource, event.Parent = effect.Resource, effect.Parent
+	event.Before, event.After = effect.Before, effect.After
+	return nil
+}
+
+// markBehind says that our copy does not show what the operation did.
+func markBehind(ctx context.Context, q *db.Queries, row dbsql.Operation) error {
+	kind, id := row.ResourceKind, row.ResourceUUID
+	if row.ParentUUID != nil {
+		kind, id = row.ParentKind, row.ParentUUID
+	}
+	if id == nil {
+		return nil // it did not exist yet: the next listing shows it
+	}
+	if err := q.MarkDirty(ctx, dbsql.MarkDirtyParams{Kind: kind, UUID: *id, OperationID: &row.ID}); err != nil {
+		return fmt.Errorf("marking %s %s as behind: %w", kind, id, err)
+	}
+	return nil
+}
+
+// requeue puts the operation back in line, certain that it had no effect.
+func (a *attempt) requeue(ctx context.Context, after time.Duration) error {
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	n, err := a.engine.Store.RequeueOperation(ctx, dbsql.RequeueOperationParams{
+		ID: a.row.ID, Lease: a.row.Lease, DelaySeconds: after.Seconds(),
+	})
+	return moved(n, err, "putting back")
+}
+
+// park leaves the operation as it is, for a later look at what became of it; missed
+// says that this look was in vain.
+func (a *attempt) park(ctx context.Context, after time.Duration, missed bool) error {
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	n, err := a.engine.Store.ParkOperation(ctx, dbsql.ParkOperationParams{
+		ID: a.row.ID, Lease: a.row.Lease, DelaySeconds: after.Seconds(), Missed: missed,
+	})
+	return moved(n, err, "leaving for a later look")
+}
+
+// brief bounds what a worker asks of the database: one that is frozen answers nothing
+// and keeps its connections, and workers have no caller whose deadline would end it.
+func brief(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, briefly)
+}
+
+// briefly is much longer than anything that a healthy database takes.
+const briefly = 10 * time.Second
+
+func moved(n int64, err error, what string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, db.Classify(err))
+	}
+	if n == 0 {
+		return errLeaseLost
+	}
+	return nil
+}

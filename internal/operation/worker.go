@@ -1,0 +1,218 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+)
+
+const (
+	// idlePoll is how soon new work is noticed when its hint was lost.
+	idlePoll = time.Second
+	// abandonedEvery is how often abandoned operations are looked for.
+	abandonedEvery = 100 * time.Millisecond
+	// awayPause is the pause after the database could not be asked.
+	awayPause = 500 * time.Millisecond
+	// undelivered is how long a secret waits for a caller who never came.
+	undelivered = time.Hour
+	// eraseEvery is how often such secrets are looked for.
+	eraseEvery = time.Minute
+)
+
+var errDrainExpired = errors.New("the time to finish is over")
+
+// job is a claimed operation with the vendor call granted for it.
+type job struct {
+	row  dbsql.Operation
+	call budget.Call
+}
+
+// Run makes changes until ctx is done. Then it claims no more, lets those under way
+// finish for at most Drain, and returns once every goroutine it started has ended.
+// What it has to leave unfinished is claimed by another worker, or by the next start.
+func (e *Engine) Run(ctx context.Context) error {
+	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abort(nil)
+	stop := context.AfterFunc(ctx, func() {
+		if pause(work, e.Drain) { // broken off when all is finished before
+			abort(errDrainExpired)
+		}
+	})
+	defer stop()
+
+	under := newRunning()
+	keepers, done := context.WithCancel(work)
+	var wg, jobs sync.WaitGroup
+	wg.Go(func() { e.keepLeases(keepers, under) })
+	wg.Go(func() { e.eraseUndelivered(keepers) })
+	e.dispatch(ctx, work, under, &jobs)
+	jobs.Wait()
+	done()
+	wg.Wait()
+	return context.Cause(work) // nil unless operations had to be left
+}
+
+// dispatch claims under ctx and performs under work.
+func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.WaitGroup) {
+	slots := make(chan struct{}, e.Concurrency)
+	for {
+		// One free slot at least, then as many as are free.
+		select {
+		case <-ctx.Done():
+			return
+		case slots <- struct{}{}:
+		}
+		free := e.Concurrency - len(slots) + 1
+		claimed, wait, err := e.claim(ctx, free)
+		if err != nil {
+			<-slots
+			if ctx.Err() != nil {
+				return
+			}
+			e.Log.WarnContext(ctx, "claiming operations", slog.Any("error", err))
+			pause(ctx, awayPause)
+			continue
+		}
+		for i, j := range claimed {
+			if i > 0 {
+				slots <- struct{}{} // free: only this loop takes slots
+			}
+			jobs.Go(func() {
+				defer func() { <-slots; e.wakeDispatcher() }()
+				e.perform(work, under, j)
+			})
+		}
+		if len(claimed) > 0 {
+			continue
+		}
+		<-slots
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-e.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// claim takes up to most operations, as far as the budget goes, or says how long to
+// wait. One transaction claims and grants: an operation that is claimed may be sent
+// at once. The commit need not be durable: a crash of the database then forgets the
+// claim, and nothing was sent, since sending waits for a durable commit after it.
+func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Duration, err error) {
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	idle := false
+	err = e.Store.Tx(ctx, db.Loose, func(q *db.Queries) error {
+		jobs, wait, idle = nil, idlePoll, false
+		room, err := e.Budget.Available(ctx, q, budget.Change, most)
+		if err != nil {
+			return err
+		}
+		if room.Calls == 0 {
+			wait = min(room.Wait, idlePoll)
+			return nil
+		}
+		rows, err := e.take(ctx, q, room.Calls)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			idle = true
+			return nil
+		}
+		whom := make([]budget.For, len(rows))
+		for i, row := range rows {
+			whom[i] = budget.For{Purpose: budget.Change, Method: row.Method, Team: &row.TeamID, Operation: &row.ID}
+			if row.SentAt != nil {
+				whom[i].Purpose = budget.Reconcile
+			}
+		}
+		calls, err := e.Budget.Grant(ctx, q, room, whom...)
+		if err != nil {
+			return err
+		}
+		for i, row := range rows {
+			jobs = append(jobs, job{row: row, call: calls[i]})
+		}
+		return nil
+	})
+	if db.UniqueViolation(err, "operations_one_running") {
+		return nil, time.Millisecond, nil // another claim was quicker: look again
+	}
+	if err == nil && idle {
+		wait = e.nextWork(ctx)
+	}
+	return jobs, wait, err
+}
+
+// nextWork is how long until something may be claimed that cannot be now.
+func (e *Engine) nextWork(ctx context.Context) time.Duration {
+	seconds, err := e.Store.NextWork(ctx, e.Budget.Account())
+	if err != nil || seconds < 0 {
+		return idlePoll
+	}
+	return min(idlePoll, max(time.Duration(seconds*float64(time.Second)), abandonedEvery))
+}
+
+// abandonedDue says whether it is time to look for abandoned operations: there are none
+// most of the time, and a busy dispatcher claims many times a second. Only the
+// dispatcher's goroutine asks.
+func (e *Engine) abandonedDue() bool {
+	now := time.Now() //nolint:forbidigo // how long ago, by one clock
+	if now.Sub(e.soughtAbandoned) < abandonedEvery {
+		return false
+	}
+	e.soughtAbandoned = now
+	return true
+}
+
+func (e *Engine) take(ctx context.Context, q *db.Queries, n int) ([]dbsql.Operation, error) {
+	worker := e.Worker
+	var rows []dbsql.Operation
+	if e.abandonedDue() {
+		var err error
+		rows, err = q.ClaimAbandoned(ctx, dbsql.ClaimAbandonedParams{
+			Worker: &worker, LeaseSeconds: e.Lease.Seconds(), Account: e.Budget.Account(), AtMost: int32(n),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("claiming abandoned operations: %w", err)
+		}
+	}
+	if n -= len(rows); n > 0 {
+		fresh, err := q.ClaimQueued(ctx, dbsql.ClaimQueuedParams{
+			Worker: &worker, LeaseSeconds: e.Lease.Seconds(), Account: e.Budget.Account(), AtMost: int32(n),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("claiming queued operations: %w", err)
+		}
+		clock := map[int16]float64{}
+		for _, row := range fresh {
+			clock[row.Lane] = max(clock[row.Lane], row.VirtualStart)
+		}
+		for lane, at := range clock {
+			if err := q.AdvanceClock(ctx, dbsql.AdvanceClockParams{Account: e.Budget.Account(), Lane: lane, VirtualTime: at}); err != nil {
+				return nil, fmt.Errorf("advancing the clock of the queue: %w", err)
+			}
+		}
+		rows = append(rows, fresh...)
+	}
+	return rows, nil
+}
+
+func (e *Engine) eraseUndelivered(ctx context.Context) {
+	for pause(ctx, eraseEvery) {
+		n, err := e.Store.EraseUndelivered(ctx, undelivered.Seconds())
+		if err == nil && n > 0 {
+			e.Log.InfoContext(ctx, "secrets that nobody came for were erased", slog.Int64("operations", n))
+		}
+	}
+}

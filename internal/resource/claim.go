@@ -1,0 +1,121 @@
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/methods"
+)
+
+// Claimer gives owners to what has none.
+type Claimer struct{ store *db.Store }
+
+// NewClaimer writes to the store.
+func NewClaimer(store *db.Store) *Claimer { return &Claimer{store: store} }
+
+// mirrored says that we know every resource of the kind, so that one we do not
+// know does not exist.
+func mirrored(kind string) bool { return kind == "agent" }
+
+// Claim gives a resource that belongs to no team to one, and writes that into the
+// history in the same commit. Claiming it again for its own team changes and
+// writes nothing.
+//
+// An agent that is not in our copy is a fault NOT_FOUND; resources of other kinds
+// are taken at the caller's word. One that is another team's, or deleted, is a
+// fault PRECONDITION_FAILED.
+func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.ClaimResourceRequest) (*pb.ClaimResourceResponse, error) {
+	id, err := uuid.Parse(req.GetUuid())
+	if err != nil {
+		return nil, fault.Invalid("uuid", "is not a uuid")
+	}
+	var row dbsql.Resource
+	err = c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		team, err := q.TeamByName(ctx, req.GetTeam())
+		if db.NoRows(err) {
+			return fault.Invalid("team", "there is no team %q", req.GetTeam())
+		}
+		if err != nil {
+			return fmt.Errorf("looking up the team: %w", err)
+		}
+		owned, err := lock(ctx, q, req.GetKind(), id)
+		if err != nil {
+			return err
+		}
+		switch {
+		case owned.DeletedAt != nil:
+			return fault.Precondition("%s %s is deleted; there is nothing to own", req.GetKind(), id)
+		case owned.TeamID != nil && *owned.TeamID == team.ID:
+			row = owned
+			return nil
+		case owned.TeamID != nil:
+			return c.taken(ctx, q, owned)
+		}
+		row, err = q.ClaimResource(ctx, dbsql.ClaimResourceParams{Kind: req.GetKind(), UUID: id, TeamID: &team.ID})
+		if err != nil {
+			return fmt.Errorf("claiming a resource: %w", err)
+		}
+		return record(ctx, q, caller, req, row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.ClaimResourceResponse{Resource: toProto(db.ResourceRow{
+		Kind: row.Kind, UUID: row.UUID, Name: row.Name, Team: req.GetTeam(), Status: row.Status, Region: row.Region,
+		Tags: row.Tags, VersionHash: row.VersionHash, UpstreamCreatedAt: row.UpstreamCreatedAt,
+		UpstreamUpdatedAt: row.UpstreamUpdatedAt, SummarySyncedAt: row.SummarySyncedAt, BodySyncedAt: row.BodySyncedAt,
+	})}, nil
+}
+
+// lock holds the resource until the transaction ends, so that of two claims at once
+// the second sees what the first did.
+func lock(ctx context.Context, q *db.Queries, kind string, id uuid.UUID) (dbsql.Resource, error) {
+	if !mirrored(kind) {
+		if err := q.NoteResource(ctx, dbsql.NoteResourceParams{Kind: kind, UUID: id}); err != nil {
+			return dbsql.Resource{}, fmt.Errorf("noting a resource: %w", err)
+		}
+	}
+	row, err := q.LockResource(ctx, dbsql.LockResourceParams{Kind: kind, UUID: id})
+	if db.NoRows(err) {
+		return row, fault.NotFound(kind, id.String())
+	}
+	if err != nil {
+		return row, fmt.Errorf("locking a resource: %w", err)
+	}
+	return row, nil
+}
+
+func (c *Claimer) taken(ctx context.Context, q *db.Queries, row dbsql.Resource) error {
+	owner, err := q.TeamByID(ctx, *row.TeamID)
+	if err != nil {
+		return fmt.Errorf("looking up the owner: %w", err)
+	}
+	return fault.Precondition("%s %s belongs to team %q already", row.Kind, row.UUID, owner.Name)
+}
+
+func record(ctx context.Context, q *db.Queries, caller identity.Caller, req *pb.ClaimResourceRequest, row dbsql.Resource) error {
+	after, err := json.Marshal(map[string]string{"team": req.GetTeam()})
+	if err != nil {
+		return fmt.Errorf("writing what changed: %w", err)
+	}
+	return audit.Record(ctx, q, audit.Event{
+		Team:     row.TeamID,
+		Action:   pb.Action_ACTION_UPDATE,
+		Method:   string(methods.API().ByRequest(req).Name),
+		Resource: audit.Ref{Kind: row.Kind, UUID: &row.UUID, Name: row.Name},
+		Reason:   req.GetReason(),
+		Outcome:  pb.AuditEvent_OUTCOME_SUCCEEDED,
+		Origin:   pb.AuditEvent_ORIGIN_API,
+		Before:   json.RawMessage(`{"team":""}`),
+		After:    after,
+	}.By(caller))
+}
