@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentsvc/agentsvc/internal/config"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/localpg"
+	"github.com/agentsvc/agentsvc/internal/db/migrate"
+	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/seal"
+	"github.com/agentsvc/agentsvc/internal/service"
+	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
+)
+
+// devDatabase is made anew at each start, because the simulated vendor is: a mirror
+// and a history of agents that never existed would only confuse.
+const devDatabase = "agentsvc_dev"
+
+// runDev runs all in one process for a first look: Postgres, the simulated vendor,
+// the service, demo teams and agents. Its tokens are known to everybody, so it
+// listens on loopback alone.
+func runDev(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("agentsvc dev", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	listen := flags.String("listen", "127.0.0.1:8080", "loopback `address` of the service")
+	simListen := flags.String("sim-listen", "127.0.0.1:8081", "loopback `address` of the simulated vendor")
+	dataDir := flags.String("data-dir", filepath.Join(".agentsvc", "dev"), "`folder` for Postgres and keys")
+	verbose := flags.Bool("verbose", false, "log everything")
+	sim := genaisim.Config{}
+	genaisim.BindFlags(flags, &sim)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	sim.Strict = true
+	for _, address := range []string{*listen, *simListen} {
+		if err := loopback(address); err != nil {
+			return err
+		}
+	}
+	level := slog.LevelWarn
+	if *verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	sim.Log = log
+
+	say := func(format string, a ...any) { _, _ = fmt.Fprintf(stdout, format+"\n", a...) }
+	say("starting Postgres …")
+	postgres, err := localpg.Start(ctx, localpg.Options{URL: getenv("DATABASE_URL"), DataDir: filepath.Join(*dataDir, "postgres"), Log: log, Fsync: true})
+	if err != nil {
+		return fmt.Errorf("starting Postgres: %w", err)
+	}
+	defer func() {
+		if err := postgres.Stop(); err != nil {
+			log.WarnContext(ctx, "stopping Postgres", slog.Any("error", err))
+		}
+	}()
+	url, err := freshDatabase(ctx, postgres.URL())
+	if err != nil {
+		return err
+	}
+	if err := migrate.Up(ctx, url); err != nil {
+		return err
+	}
+	keys, err := devKeys(*dataDir)
+	if err != nil {
+		return err
+	}
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *simListen)
+	if err != nil {
+		return fmt.Errorf("listening for the simulated vendor: %w", err)
+	}
+	vendor := genaisim.New(sim)
+	simContext, stopSim := context.WithCancel(context.WithoutCancel(ctx)) // the vendor outlasts us, as it would
+	simDone := make(chan error, 1)
+	go func() { simDone <- genaisim.Serve(simContext, listener, vendor) }()
+	defer func() {
+		stopSim()
+		if err := <-simDone; err != nil {
+			log.WarnContext(ctx, "stopping the simulated vendor", slog.Any("error", err))
+		}
+	}()
+
+	cfg := config.Default()
+	cfg.DatabaseURL, cfg.Listen, cfg.SealKeysFile = url, *listen, keys
+	cfg.Token, cfg.UpstreamURL = "dev-vendor-token", "http://"+listener.Addr().String()
+	cfg.PerMinute, cfg.PerHour = sim.RatePerMinute, sim.RatePerHour
+	if cfg.PerMinute == 0 || cfg.PerHour == 0 { // an unlimited simulator
+		cfg.PerMinute, cfg.PerHour = 1_000_000, 1_000_000
+	}
+	cfg.SyncEvery = 10 * time.Second
+	return runApp(ctx, cfg, devTokens, log, func(ctx context.Context, address string) error {
+		say("Postgres: %s", postgres.How())
+		d := demo{service: "http://" + address, vendor: cfg.UpstreamURL, http: &http.Transport{}}
+		if err := d.teams(ctx, url); err != nil {
+			return fmt.Errorf("making the demo teams: %w", err)
+		}
+		say("making demo agents …")
+		if err := d.agents(ctx); err != nil {
+			return fmt.Errorf("making the demo agents: %w", err)
+		}
+		say(`
+service    %s   (gRPC, gRPC-Web and Connect; /healthz /readyz /metrics)
+simulator  %s   (GET /_sim/requests shows what was sent to the vendor)
+tokens     dev-admin dev-auditor dev-payments-owner dev-payments-viewer dev-search-owner
+agents     %s
+ready`, d.service, d.vendor, d.summary())
+		return nil
+	})
+}
+
+func loopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address such as 127.0.0.1:8080: %w", address, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%q is not a loopback address: the tokens of agentsvc dev are known to everybody", address)
+	}
+	return nil
+}
+
+// freshDatabase makes the demo's database anew and answers its URL.
+func freshDatabase(ctx context.Context, server string) (string, error) {
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return "", fmt.Errorf("connecting to Postgres: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }() // it has done its work
+	name := pgx.Identifier{devDatabase}.Sanitize()
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return "", fmt.Errorf("making the demo's database: %w", err)
+		}
+	}
+	return withDatabase(server, devDatabase)
+}
+
+// devKeys is a file with a seal key, made at the first start.
+func devKeys(dir string) (string, error) {
+	path := filepath.Join(dir, "seal.keys")
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return path, err
+	}
+	key, err := seal.NewKey("dev")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, []byte(key), 0o600)
+}
+
+// devTokens are callers whose tokens are their names.
+func devTokens(store *db.Store) service.Authenticator {
+	subjects := make(map[string]string)
+	for _, p := range demoPeople() {
+		subjects[p.token] = p.subject
+	}
+	return identity.NewFixed(store, subjects, identity.NewAuthenticator(store))
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/agentsvc/agentsvc/internal/config"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/service"
+)
+
+func runServe(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	flags := flag.NewFlagSet("agentsvc serve", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	cfg, err := config.Read(args, getenv, flags)
+	if err != nil {
+		return fmt.Errorf("the configuration is not complete:\n%w", err)
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	return runApp(ctx, cfg, serviceTokens, log, nil)
+}
+
+// serviceTokens are the callers of production.
+func serviceTokens(store *db.Store) service.Authenticator { return identity.NewAuthenticator(store) }

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/identity"
+)
+
+//nolint:gosec // a usage text, not a credential
+const tokenUsage = `Usage:
+  agentsvc token create --name SERVICE [--team TEAM --role viewer|operator|owner] [--platform auditor|admin]
+                        [--expires 90d] [--create-team] [--reason WHY]
+  agentsvc token list
+  agentsvc token revoke ID [--reason WHY]
+
+The database is that of DATABASE_URL. A token is shown once, when it is made.
+Roles are the service's: they hold for its other tokens too.
+`
+
+// runToken makes, lists and revokes the tokens of services. Who may reach the
+// database may do all of it.
+func runToken(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, tokenUsage)
+		return errors.New("token: say create, list or revoke")
+	}
+	commands := map[string]func(context.Context, *db.Store, []string, io.Writer, io.Writer) error{
+		"create": tokenCreate,
+		"list":   tokenList,
+		"revoke": tokenRevoke,
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprint(stderr, tokenUsage)
+		return fmt.Errorf("token: there is no %q; say create, list or revoke", args[0])
+	}
+	url := getenv("DATABASE_URL")
+	if url == "" {
+		return errors.New("token: DATABASE_URL is not set; it says where the tokens are")
+	}
+	pool, err := db.Open(ctx, url)
+	if err != nil {
+		return fmt.Errorf("token: %w", err)
+	}
+	defer pool.Close()
+	if err := command(ctx, db.New(pool), args[1:], stdout, stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		return fmt.Errorf("token %s: %w", args[0], err)
+	}
+	return nil
+}
+
+func tokenFlags(name string, stderr io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet("agentsvc token "+name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	return flags
+}
+
+func tokenCreate(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {
+	flags := tokenFlags("create", stderr)
+	name := flags.String("name", "", "name of the `service` that will use the token")
+	team := flags.String("team", "", "`team` that the service belongs to")
+	role := flags.String("role", "", "its `role` there: viewer, operator or owner")
+	platform := flags.String("platform", "", "platform `role`: auditor or admin; left as it is when not given")
+	expires := flags.String("expires", "90d", "`time` until it expires, such as 720h or 30d; 366d at the most")
+	createTeam := flags.Bool("create-team", false, "make the team if there is none of that name")
+	reason := flags.String("reason", "", "`why`, for the audit history")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q: nothing is expected after the flags", flags.Arg(0))
+	}
+	spec := identity.TokenSpec{Service: *name, Team: *team}
+	var err error
+	if spec.Lifetime, err = parseLifetime(*expires); err != nil {
+		return err
+	}
+	number, err := enumValue(pb.Role_value, "ROLE_", "--role", *role)
+	if err != nil {
+		return err
+	}
+	spec.Role = pb.Role(number)
+	if number, err = enumValue(pb.PlatformRole_value, "PLATFORM_ROLE_", "--platform", *platform); err != nil {
+		return err
+	}
+	spec.Platform = pb.PlatformRole(number)
+
+	var token identity.NewToken
+	err = store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		if *createTeam && *team != "" {
+			if _, err := q.UpsertTeam(ctx, *team); err != nil {
+				return fmt.Errorf("making team %q: %w", *team, err)
+			}
+		}
+		var err error
+		if token, err = identity.CreateToken(ctx, q, spec); err != nil {
+			return err
+		}
+		event := tokenEvent(pb.Action_ACTION_CREATE, "create", spec.Service+"/"+token.ID, *reason)
+		event.Team = token.Team
+		event.Parent = audit.Ref{Kind: "principal", UUID: &token.Principal}
+		return audit.Record(ctx, q, event)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, token.Secret)
+	fmt.Fprintf(stderr, "Token %s of service %s, good until %s. It is not shown again.\n",
+		token.ID, spec.Service, token.Expires.UTC().Format(time.RFC3339))
+	return nil
+}
+
+func tokenList(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {
+	if err := tokenFlags("list", stderr).Parse(args); err != nil {
+		return err
+	}
+	tokens, err := identity.ListTokens(ctx, store.Queries)
+	if err != nil {
+		return db.Classify(err)
+	}
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tSERVICE\tCREATED\tEXPIRES\tREVOKED")
+	for _, t := range tokens {
+		revoked := "-"
+		if t.Revoked != nil {
+			revoked = t.Revoked.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, t.Service,
+			t.Created.UTC().Format(time.RFC3339), t.Expires.UTC().Format(time.RFC3339), revoked)
+	}
+	return table.Flush()
+}
+
+func tokenRevoke(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {
+	flags := tokenFlags("revoke", stderr)
+	reason := flags.String("reason", "", "`why`, for the audit history")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	id := flags.Arg(0)
+	// The flag may also come after the id, as in the usage.
+	if flags.NArg() > 1 {
+		if err := flags.Parse(flags.Args()[1:]); err != nil {
+			return err
+		}
+		if flags.NArg() > 0 {
+			return fmt.Errorf("%q: one id at a time", flags.Arg(0))
+		}
+	}
+	if id == "" {
+		return errors.New("say the token's id, as in `agentsvc token list`")
+	}
+	err := store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		id, err := identity.RevokeToken(ctx, q, id)
+		if err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, tokenEvent(pb.Action_ACTION_DELETE, "revoke", id, *reason))
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "revoked")
+	return nil
+}
+
+// tokenEvent says in the history what was done to a token. Who did it is not known:
+// it was somebody with access to the database.
+func tokenEvent(action pb.Action, command, name, reason string) audit.Event {
+	return audit.Event{
+		Actor: audit.SystemActor, Action: action, Method: "agentsvc token " + command,
+		Resource: audit.Ref{Kind: "service_token", Name: name}, Reason: reason,
+		Outcome: pb.AuditEvent_OUTCOME_SUCCEEDED, Origin: pb.AuditEvent_ORIGIN_SYSTEM,
+	}
+}
+
+// enumValue reads the lower-case form of an enum's value; "" is its zero.
+func enumValue(values map[string]int32, prefix, flagName, text string) (int32, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number := values[prefix+strings.ToUpper(text)]
+	if number == 0 {
+		return 0, fmt.Errorf("%s %q: there is no such role", flagName, text)
+	}
+	return number, nil
+}
+
+// parseLifetime reads a Go duration, or whole days such as 30d.
+func parseLifetime(text string) (time.Duration, error) {
+	var lifetime time.Duration
+	var err error
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int
+		if n, err = strconv.Atoi(days); err == nil && n > int(identity.MaxLifetime/(24*time.Hour)) {
+			err = errors.New("too many days")
+		}
+		lifetime = time.Duration(n) * 24 * time.Hour
+	} else {
+		lifetime, err = time.ParseDuration(text)
+	}
+	if err != nil || lifetime <= 0 {
+		return 0, fmt.Errorf("--expires %q: say how long, such as 720h or 30d, up to 366d", text)
+	}
+	return lifetime, nil
+}

@@ -1,0 +1,123 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"buf.build/go/protovalidate"
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/methods"
+)
+
+// checkStage runs the checks on every request. That of a server stream is received
+// here and handed on, so that the handler finds the same context as that of a
+// unary call. There are no streams of requests in the API, and none gets through.
+type checkStage struct{ checks []requestCheck }
+
+func (s *checkStage) run(ctx context.Context, spec connect.Spec, message any) (context.Context, error) {
+	req, ok := message.(proto.Message)
+	if !ok {
+		return ctx, fmt.Errorf("a request of type %T", message)
+	}
+	m := methods.API().ByProcedure(spec.Procedure)
+	if m == nil {
+		return ctx, fmt.Errorf("%s is not part of the API", spec.Procedure)
+	}
+	for _, c := range s.checks {
+		var err error
+		if ctx, err = c.check(ctx, m, req); err != nil {
+			return ctx, err
+		}
+	}
+	return ctx, nil
+}
+
+// WrapUnary implements [connect.Interceptor].
+func (s *checkStage) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		ctx, err := s.run(ctx, req.Spec(), req.Any())
+		if err != nil {
+			return nil, err
+		}
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingClient implements [connect.Interceptor]; we are no client.
+func (s *checkStage) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler implements [connect.Interceptor].
+func (s *checkStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		m := methods.API().ByProcedure(conn.Spec().Procedure)
+		if m == nil || conn.Spec().StreamType != connect.StreamTypeServer {
+			return fmt.Errorf("%s is a stream of a kind that is not checked", conn.Spec().Procedure)
+		}
+		req := m.Input.New().Interface()
+		if err := conn.Receive(req); err != nil {
+			return err
+		}
+		ctx, err := s.run(ctx, conn.Spec(), req)
+		if err != nil {
+			return err
+		}
+		return next(ctx, &received{StreamingHandlerConn: conn, req: req})
+	}
+}
+
+// received is a stream whose request has been read already.
+type received struct {
+	connect.StreamingHandlerConn
+
+	req proto.Message // nil once handed on
+}
+
+// Receive implements [connect.StreamingHandlerConn].
+func (r *received) Receive(message any) error {
+	if r.req == nil {
+		return r.StreamingHandlerConn.Receive(message)
+	}
+	into, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("a request of type %T", message)
+	}
+	proto.Merge(into, r.req)
+	r.req = nil
+	return nil
+}
+
+// checkValid holds a request against the limits of the API's description.
+func checkValid(validator protovalidate.Validator) func(context.Context, *methods.Method, proto.Message) (context.Context, error) {
+	return func(ctx context.Context, m *methods.Method, req proto.Message) (context.Context, error) {
+		err := validator.Validate(req)
+		var invalid *protovalidate.ValidationError
+		switch {
+		case err == nil:
+			return ctx, nil
+		case !errors.As(err, &invalid):
+			return ctx, fmt.Errorf("validating a request of %s: %w", m.Name, err)
+		}
+		e := fault.New(pb.ErrorReason_ERROR_REASON_INVALID_REQUEST, "the request is not valid")
+		for i, v := range invalid.Violations {
+			field, description := protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetMessage()
+			if description == "" {
+				description = "breaks the rule " + v.Proto.GetRuleId()
+			}
+			if i == 0 {
+				e.Public = field + ": " + description
+			}
+			e.Violations = append(e.Violations, fault.Violation{Field: field, Description: description})
+		}
+		if more := len(e.Violations) - 1; more > 0 {
+			e.Public = fmt.Sprintf("%s; and %d more, see the details", e.Public, more)
+		}
+		return ctx, e
+	}
+}

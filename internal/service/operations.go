@@ -1,0 +1,59 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
+	"github.com/agentsvc/agentsvc/internal/operation"
+)
+
+// defaultWait is how long WaitOperation waits when the caller does not say.
+const defaultWait = 30 * time.Second
+
+// Operations serves the durable changes.
+type Operations struct {
+	Operations *operation.Engine
+	Lister     *operation.Lister
+}
+
+var _ agentsvcv1connect.OperationServiceHandler = (*Operations)(nil)
+
+// GetOperation answers an operation as it stands.
+func (s *Operations) GetOperation(ctx context.Context, req *pb.GetOperationRequest) (*pb.GetOperationResponse, error) {
+	op, err := s.Operations.Get(ctx, uuid.MustParse(req.GetId())) // validated
+	if err != nil {
+		return nil, err
+	}
+	return &pb.GetOperationResponse{Operation: op}, nil
+}
+
+// ListOperations answers the operations of the caller's teams.
+func (s *Operations) ListOperations(ctx context.Context, req *pb.ListOperationsRequest) (*pb.ListOperationsResponse, error) {
+	return s.Lister.List(ctx, caller(ctx), req)
+}
+
+// WaitOperation answers when the operation has ended.
+func (s *Operations) WaitOperation(ctx context.Context, req *pb.WaitOperationRequest) (*pb.WaitOperationResponse, error) {
+	most := defaultWait
+	if req.GetTimeout() != nil {
+		most = req.GetTimeout().AsDuration()
+	}
+	op, err := s.Operations.Wait(ctx, uuid.MustParse(req.GetId()), most) // validated
+	if err != nil {
+		return nil, err
+	}
+	return &pb.WaitOperationResponse{Operation: op}, nil
+}
+
+// CancelOperation takes an operation back.
+func (s *Operations) CancelOperation(ctx context.Context, req *pb.CancelOperationRequest) (*pb.CancelOperationResponse, error) {
+	op, err := s.Operations.Cancel(ctx, caller(ctx), uuid.MustParse(req.GetId()), req.GetReason()) // validated
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CancelOperationResponse{Operation: op}, nil
+}

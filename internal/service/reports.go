@@ -1,0 +1,38 @@
+package service
+
+import (
+	"context"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
+	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/resource"
+)
+
+// Audit serves the history.
+type Audit struct{ Reader *audit.Reader }
+
+var _ agentsvcv1connect.AuditServiceHandler = (*Audit)(nil)
+
+// ListAuditEvents answers the events that the caller may see.
+func (s *Audit) ListAuditEvents(ctx context.Context, req *pb.ListAuditEventsRequest) (*pb.ListAuditEventsResponse, error) {
+	return s.Reader.List(ctx, caller(ctx), req)
+}
+
+// Resources serves who owns what.
+type Resources struct {
+	Reader  *resource.Reader
+	Claimer *resource.Claimer
+}
+
+var _ agentsvcv1connect.ResourceServiceHandler = (*Resources)(nil)
+
+// ListResources answers what the caller may see of any kind.
+func (s *Resources) ListResources(ctx context.Context, req *pb.ListResourcesRequest) (*pb.ListResourcesResponse, error) {
+	return s.Reader.List(ctx, caller(ctx), req)
+}
+
+// ClaimResource gives a resource without an owner to a team.
+func (s *Resources) ClaimResource(ctx context.Context, req *pb.ClaimResourceRequest) (*pb.ClaimResourceResponse, error) {
+	return s.Claimer.Claim(ctx, caller(ctx), req)
+}

@@ -1,0 +1,228 @@
+// Package service is the edge: the RPC handlers, the chain of stages before them,
+// and what is served over HTTP beside them.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"connectrpc.com/connect"
+	connectcors "connectrpc.com/cors"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+	"github.com/rs/cors"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
+	"github.com/agentsvc/agentsvc/internal/access"
+	"github.com/agentsvc/agentsvc/internal/methods"
+)
+
+// readyTimeout is what being ready may take to find out.
+const readyTimeout = 2 * time.Second
+
+// compressFrom is the size of an answer from which compressing it saves more than it
+// costs; a single agent is below it.
+const compressFrom = 8 << 10
+
+// preflightAge is how many seconds a browser may remember what CORS allowed; the
+// most that Chromium takes.
+const preflightAge = 7200
+
+// Handlers are the services of the API; all are needed.
+type Handlers struct {
+	Agents     agentsvcv1connect.AgentServiceHandler
+	Routes     agentsvcv1connect.AgentRouteServiceHandler
+	Keys       agentsvcv1connect.AgentKeyServiceHandler
+	Operations agentsvcv1connect.OperationServiceHandler
+	Audit      agentsvcv1connect.AuditServiceHandler
+	Resources  agentsvcv1connect.ResourceServiceHandler
+	Teams      agentsvcv1connect.TeamServiceHandler
+}
+
+// Config is what a server is made of.
+type Config struct {
+	Handlers      Handlers
+	Authenticator Authenticator
+	Guard         *access.Guard
+	Log           *slog.Logger
+	// Ready answers why calls cannot be served, for /readyz: the database does not
+	// answer, or has another schema than this program's. It is given two seconds.
+	Ready func(context.Context) error
+	// Metrics is served at /metrics; nil for none.
+	Metrics http.Handler
+	// Meters and Tracer measure calls; nil for not at all.
+	Meters metric.MeterProvider
+	Tracer trace.TracerProvider
+	// Origins are those of web pages that may call, such as "https://console.example.com";
+	// empty for none but our own.
+	Origins []string
+	// MaxRequestBytes is the largest request that is read; 0 for 4 MiB.
+	MaxRequestBytes int64
+}
+
+func (c Config) validate() error {
+	var problems []error
+	need := func(name string, there bool) {
+		if !there {
+			problems = append(problems, fmt.Errorf("service: %s is missing", name))
+		}
+	}
+	need("Handlers.Agents", c.Handlers.Agents != nil)
+	need("Handlers.Routes", c.Handlers.Routes != nil)
+	need("Handlers.Keys", c.Handlers.Keys != nil)
+	need("Handlers.Operations", c.Handlers.Operations != nil)
+	need("Handlers.Audit", c.Handlers.Audit != nil)
+	need("Handlers.Resources", c.Handlers.Resources != nil)
+	need("Handlers.Teams", c.Handlers.Teams != nil)
+	need("Authenticator", c.Authenticator != nil)
+	need("Guard", c.Guard != nil)
+	need("Log", c.Log != nil)
+	need("Ready", c.Ready != nil)
+	if c.MaxRequestBytes < 0 {
+		problems = append(problems, errors.New("service: MaxRequestBytes is negative"))
+	}
+	return errors.Join(problems...)
+}
+
+// Server serves gRPC, gRPC-Web and Connect, health and reflection, and a few plain
+// HTTP pages, all from one port.
+type Server struct {
+	cfg     Config
+	handler http.Handler
+	health  *grpchealth.StaticChecker
+	serving atomic.Bool
+}
+
+// New makes a server, which serves at once; see [Server.SetServing].
+func New(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.MaxRequestBytes == 0 {
+		cfg.MaxRequestBytes = defaultMaxBytes
+	}
+	s := &Server{cfg: cfg, health: grpchealth.NewStaticChecker(services()...)}
+	s.SetServing(true)
+	mux := http.NewServeMux()
+	if err := s.mountAPI(mux); err != nil {
+		return nil, err
+	}
+	s.mountRest(mux)
+	s.handler = requestID(recoverHTTP(cfg.Log, allowOrigins(cfg.Origins, mux)))
+	return s, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// SetServing tells health checks and /readyz whether to send calls here. Calls are
+// served all the same: set it to false some time before shutting down, so that
+// nobody meets a closed port.
+func (s *Server) SetServing(serving bool) {
+	s.serving.Store(serving)
+	status := grpchealth.StatusNotServing
+	if serving {
+		status = grpchealth.StatusServing
+	}
+	for _, name := range append(services(), "") {
+		s.health.SetStatus(name, status)
+	}
+}
+
+// services are the names of the API's services.
+func services() []string {
+	return []string{
+		agentsvcv1connect.AgentServiceName, agentsvcv1connect.AgentRouteServiceName, agentsvcv1connect.AgentKeyServiceName,
+		agentsvcv1connect.OperationServiceName, agentsvcv1connect.AuditServiceName,
+		agentsvcv1connect.ResourceServiceName, agentsvcv1connect.TeamServiceName,
+	}
+}
+
+func (s *Server) mountAPI(mux *http.ServeMux) error {
+	validator, err := protovalidate.New()
+	if err != nil {
+		return fmt.Errorf("making the validator of requests: %w", err)
+	}
+	interceptors, err := chain(s.cfg, requestChecks(validator, s.cfg.Guard))
+	if err != nil {
+		return err
+	}
+	options := append(codecs(), limitedGzip(s.cfg.MaxRequestBytes)...)
+	options = append(options, connect.WithInterceptors(interceptors...), connect.WithCompressMinBytes(compressFrom))
+	writer := connect.NewErrorWriter(options...)
+	api := methods.API() // here, so that a contradiction in the API stops the start
+	mount := func(path string, handler http.Handler) {
+		known := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if api.ByProcedure(r.URL.Path) == nil {
+				unknownProcedure(w, r, writer)
+				return
+			}
+			handler.ServeHTTP(w, r)
+		})
+		mux.Handle(path, identify(s.cfg.Authenticator, s.cfg.Log, limitBody(s.cfg.MaxRequestBytes, known), options...))
+	}
+	h := s.cfg.Handlers
+	mount(agentsvcv1connect.NewAgentServiceHandler(h.Agents, options...))
+	mount(agentsvcv1connect.NewAgentRouteServiceHandler(h.Routes, options...))
+	mount(agentsvcv1connect.NewAgentKeyServiceHandler(h.Keys, options...))
+	mount(agentsvcv1connect.NewOperationServiceHandler(h.Operations, options...))
+	mount(agentsvcv1connect.NewAuditServiceHandler(h.Audit, options...))
+	mount(agentsvcv1connect.NewResourceServiceHandler(h.Resources, options...))
+	mount(agentsvcv1connect.NewTeamServiceHandler(h.Teams, options...))
+	return nil
+}
+
+// mountRest mounts what needs no token.
+func (s *Server) mountRest(mux *http.ServeMux) {
+	limit := connect.WithReadMaxBytes(int(s.cfg.MaxRequestBytes))
+	mux.Handle(grpchealth.NewHandler(s.health, limit))
+	reflector := grpcreflect.NewStaticReflector(append(services(), grpchealth.HealthV1ServiceName)...)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, limit))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limit)) // for clients from before 2023
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, "ok", "alive")
+	})
+	mux.HandleFunc("GET /readyz", s.ready)
+	if s.cfg.Metrics != nil {
+		mux.Handle("GET /metrics", s.cfg.Metrics)
+	}
+	mux.HandleFunc("/", notFound)
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if !s.serving.Load() {
+		writeJSON(w, http.StatusServiceUnavailable, "unavailable", "shutting down")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
+		id := r.Header.Get(requestIDHeader)
+		s.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "not ready", slog.String("request_id", id), slog.Any("error", err))
+		out := present(err, id)
+		writeJSON(w, http.StatusServiceUnavailable, "unavailable", "not ready: "+out.Message())
+		return
+	}
+	writeJSON(w, http.StatusOK, "ok", "ready")
+}
+
+func allowOrigins(origins []string, next http.Handler) http.Handler {
+	if len(origins) == 0 {
+		return next // rs/cors takes none for all
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: origins,
+		AllowedMethods: connectcors.AllowedMethods(),
+		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", requestIDHeader),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), requestIDHeader),
+		MaxAge:         preflightAge,
+	}).Handler(next)
+}
