@@ -122,9 +122,9 @@ type Operation struct {
 	VendorRequestId string `protobuf:"bytes,15,opt,name=vendor_request_id,json=vendorRequestId,proto3" json:"vendor_request_id,omitempty"`
 	// Why it failed.
 	Error *status.Status `protobuf:"bytes,16,opt,name=error,proto3" json:"error,omitempty"`
-	// What was asked for, without secrets.
+	// What was asked for, without secrets; not in lists.
 	Request *anypb.Any `protobuf:"bytes,17,opt,name=request,proto3" json:"request,omitempty"`
-	// What came of it, without secrets.
+	// What came of it, without secrets; not in lists.
 	Response *anypb.Any `protobuf:"bytes,18,opt,name=response,proto3" json:"response,omitempty"`
 	// Nothing was changed: the request asked for validation only.
 	ValidateOnly bool `protobuf:"varint,19,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`

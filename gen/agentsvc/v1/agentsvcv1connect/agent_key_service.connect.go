@@ -56,6 +56,8 @@ type AgentKeyServiceClient interface {
 	ListAgentApiKeys(context.Context, *v1.ListAgentApiKeysRequest) (*v1.ListAgentApiKeysResponse, error)
 	// CreateAgentApiKey makes a key. Its secret is in this answer and nowhere else: it is erased here once
 	// delivered. If the reply of the vendor is lost, the key is found by name and its secret made anew.
+	// Who got no answer may repeat the call with the same idempotency_key: as long as nobody had the secret,
+	// it is in that answer; after that the answer is FAILED_PRECONDITION.
 	CreateAgentApiKey(context.Context, *v1.CreateAgentApiKeyRequest) (*v1.CreateAgentApiKeyResponse, error)
 	// UpdateAgentApiKey renames a key.
 	UpdateAgentApiKey(context.Context, *v1.UpdateAgentApiKeyRequest) (*v1.UpdateAgentApiKeyResponse, error)
@@ -171,6 +173,8 @@ type AgentKeyServiceHandler interface {
 	ListAgentApiKeys(context.Context, *v1.ListAgentApiKeysRequest) (*v1.ListAgentApiKeysResponse, error)
 	// CreateAgentApiKey makes a key. Its secret is in this answer and nowhere else: it is erased here once
 	// delivered. If the reply of the vendor is lost, the key is found by name and its secret made anew.
+	// Who got no answer may repeat the call with the same idempotency_key: as long as nobody had the secret,
+	// it is in that answer; after that the answer is FAILED_PRECONDITION.
 	CreateAgentApiKey(context.Context, *v1.CreateAgentApiKeyRequest) (*v1.CreateAgentApiKeyResponse, error)
 	// UpdateAgentApiKey renames a key.
 	UpdateAgentApiKey(context.Context, *v1.UpdateAgentApiKeyRequest) (*v1.UpdateAgentApiKeyResponse, error)
