@@ -19,7 +19,7 @@ var version = "dev"
 const usage = `agentsvc is the platform service in front of the GenAI REST API.
 
   agentsvc dev       all in one process for a first look, with a simulated vendor
-  agentsvc serve     the service: configured by the environment, see README.md
+  agentsvc serve     the service: configured by the environment, see docs/operating.md
   agentsvc sim       the simulated vendor alone
   agentsvc migrate   up | down | status of the database's schema
   agentsvc token     create | list | revoke service tokens

@@ -29,6 +29,9 @@ type Change struct {
 	// Response is the vendor's answer. It may be empty, as after a deletion that was
 	// sent again and answered 404.
 	Response proto.Message
+	// Shown is the answer of a read that followed at once, where the response does not
+	// show the resource; nil if there was none.
+	Shown proto.Message
 }
 
 // Effect is what the history should tell of a change.
@@ -75,6 +78,9 @@ func (m *Mirror) Apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 
 func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, error) {
 	k, body := m.shown(c.Response)
+	if k == nil {
+		k, body = m.shown(c.Shown)
+	}
 	on := target{kind: k}
 	if k != nil {
 		id, err := k.identify(body)

@@ -278,3 +278,38 @@ func TestRulesHoldWhenTheChangeLeavesTheQueue(t *testing.T) {
 	}
 	b.requireConsistent()
 }
+
+func TestRollbackTellsWhatItChanged(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(b.engine)
+	agent := b.create("agent")
+	var first string
+	if err := b.pool.QueryRow(t.Context(), "SELECT version_hash FROM resources WHERE uuid = $1", agent).Scan(&first); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.engine.Change(t.Context(), b.caller, &pb.UpdateAgentRequest{Uuid: agent, Temperature: new(0.1)}, &pb.UpdateAgentResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	rollback := &pb.RollbackAgentVersionResponse{}
+	if err := b.engine.Change(t.Context(), b.caller, &pb.RollbackAgentVersionRequest{Uuid: agent, VersionHash: &first}, rollback); err != nil {
+		t.Fatal(err)
+	}
+	var before, after float64
+	var hash string
+	if err := b.pool.QueryRow(t.Context(), `SELECT (before->>'temperature')::float8, (after->>'temperature')::float8, after->>'version_hash'
+		FROM audit_events WHERE operation_id = $1 AND outcome = 'SUCCEEDED'`, rollback.GetOperation().GetId()).Scan(&before, &after, &hash); err != nil {
+		t.Fatal(err)
+	}
+	if before != 0.1 || after != 0.7 || hash != rollback.GetVersionHash() {
+		t.Errorf("the history tells of %v becoming %v, at version %s", before, after, hash)
+	}
+	// What follows is told from there, not from before the rollback.
+	if err := b.engine.Change(t.Context(), b.caller, &pb.UpdateAgentRequest{Uuid: agent, Description: new("d")}, &pb.UpdateAgentResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.count("SELECT count(*) FROM audit_events WHERE after ? 'temperature' AND outcome = 'SUCCEEDED' AND action = 'UPDATE'"); n != 2 {
+		t.Errorf("%d events tell of the temperature, want the update's and the rollback's", n)
+	}
+	b.requireConsistent()
+}

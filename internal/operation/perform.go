@@ -186,9 +186,26 @@ func (a *attempt) send(ctx context.Context) error {
 	seen := observed(call, reply, err)
 	if err == nil {
 		scrub(resp, a.request)
-		return a.settle(ctx, ending{response: resp, seen: seen})
+		return a.settle(ctx, ending{response: resp, shown: a.shown(ctx), seen: seen})
 	}
 	return a.refused(ctx, err, resent, seen)
+}
+
+// shown reads the resource right after a change whose response does not show it. Without
+// it the change counts all the same, and our copy as behind.
+func (a *attempt) shown(ctx context.Context) proto.Message {
+	read := a.engine.api.ByName(a.method.Access.GetShownBy())
+	if read == nil {
+		return nil
+	}
+	request, answer := read.Input.New(), read.Output.New().Interface()
+	takeSameNamed(request, a.request.ProtoReflect())
+	if err := a.look(ctx, read, request.Interface(), answer); err != nil {
+		a.engine.Log.InfoContext(ctx, "reading what a change made", slog.String("operation", a.row.ID.String()), slog.Any("error", err))
+		return nil
+	}
+	scrub(answer, a.request)
+	return answer
 }
 
 // scrub takes out of a response what the vendor echoes of secrets, the caller's or those

@@ -235,12 +235,7 @@ func (a *attempt) complete(ctx context.Context, item protoreflect.Message, answe
 			return nil, fmt.Errorf("the find rule of %s names no method to go on with", a.method.Name)
 		}
 		request := then.Input.New()
-		fields := request.Descriptor().Fields()
-		for i := range fields.Len() {
-			if !methods.Local(fields.Get(i)) {
-				copyField(request, string(fields.Get(i).Name()), a.request.ProtoReflect(), string(fields.Get(i).Name()))
-			}
-		}
+		takeSameNamed(request, a.request.ProtoReflect())
 		for _, b := range rule.GetThenWith() {
 			copyField(request, b.GetTo(), item, b.GetFrom())
 		}
@@ -262,6 +257,16 @@ func (a *attempt) complete(ctx context.Context, item protoreflect.Message, answe
 		}
 	}
 	return response.Interface(), nil
+}
+
+// takeSameNamed fills the vendor's fields of a request from those of another by name.
+func takeSameNamed(to, from protoreflect.Message) {
+	fields := to.Descriptor().Fields()
+	for i := range fields.Len() {
+		if name := string(fields.Get(i).Name()); !methods.Local(fields.Get(i)) {
+			copyField(to, name, from, name)
+		}
+	}
 }
 
 // copyField copies a field of the same type and says whether there was one.

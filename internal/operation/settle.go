@@ -25,6 +25,8 @@ import (
 type ending struct {
 	response proto.Message
 	failure  *fault.Error
+	// shown is what a read right after the change answered; nil if there was none.
+	shown proto.Message
 	// seen are the vendor's answers not recorded yet.
 	seen []observation
 }
@@ -77,7 +79,7 @@ func (a *attempt) settle(ctx context.Context, end ending) error {
 			// Not what was asked about: neither the caller nor our copy may have it.
 			e.Log.ErrorContext(ctx, "the vendor answered with another resource", slog.String("operation", a.row.ID.String()),
 				slog.String("method", a.row.Method), slog.Any("error", err))
-			end.response, apply = a.method.Output.New().Interface(), false
+			end.response, end.shown, apply = a.method.Output.New().Interface(), nil, false
 			continue
 		case apply && end.failure == nil:
 			// Our copy cannot take it in: a bug, which must not keep the result from its
@@ -127,7 +129,7 @@ func (a *attempt) commit(ctx context.Context, end ending, apply bool) (row dbsql
 					return err
 				}
 			}
-		} else if err := a.succeeded(ctx, q, row, end.response, apply, &event); err != nil {
+		} else if err := a.succeeded(ctx, q, row, end, apply, &event); err != nil {
 			return err
 		}
 		for _, o := range end.seen {
@@ -160,12 +162,14 @@ func (a *attempt) success(params *dbsql.SettleOperationParams, response proto.Me
 	return nil
 }
 
-func (a *attempt) succeeded(ctx context.Context, q *db.Queries, row dbsql.Operation, response proto.Message, apply bool, event *audit.Event) error {
+func (a *attempt) succeeded(ctx context.Context, q *db.Queries, row dbsql.Operation, end ending, apply bool, event *audit.Event) error {
 	event.Outcome = pb.AuditEvent_OUTCOME_SUCCEEDED
 	if !apply {
 		return markBehind(ctx, q, row)
 	}
-	effect, err := a.engine.History.Apply(ctx, q, mirror.Change{Operation: row, Method: a.method, Request: a.request, Response: response})
+	effect, err := a.engine.History.Apply(ctx, q, mirror.Change{
+		Operation: row, Method: a.method, Request: a.request, Response: end.response, Shown: end.shown,
+	})
 	if err != nil {
 		return fmt.Errorf("bringing the change into the mirror: %w", err)
 	}

@@ -1829,7 +1829,7 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\faudit_header\x18\x01 \x01(\v2\x18.agentsvc.v1.AuditHeaderR\vauditHeader\x12&\n" +
 	"\fversion_hash\x18\x02 \x01(\tH\x00R\vversionHash\x88\x01\x01\x12:\n" +
 	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperationB\x0f\n" +
-	"\r_version_hash2\xfe\x0e\n" +
+	"\r_version_hash2\x95\x0f\n" +
 	"\fAgentService\x12s\n" +
 	"\n" +
 	"ListAgents\x12\x1e.agentsvc.v1.ListAgentsRequest\x1a\x1f.agentsvc.v1.ListAgentsResponse\"$\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/gen-ai/agents\x90\x02\x01\x12\x83\x01\n" +
@@ -1862,9 +1862,9 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\rGetAgentUsage\x12!.agentsvc.v1.GetAgentUsageRequest\x1a\".agentsvc.v1.GetAgentUsageResponse\"@\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v2/gen-ai/agents/{uuid}/usage\x90\x02\x01\x12\xa7\x01\n" +
 	"\x11ListAgentVersions\x12%.agentsvc.v1.ListAgentVersionsRequest\x1a&.agentsvc.v1.ListAgentVersionsResponse\"C\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/agents/{uuid}/versions\x90\x02\x01\x12\xb2\x01\n" +
-	"\x14RollbackAgentVersion\x12(.agentsvc.v1.RollbackAgentVersionRequest\x1a).agentsvc.v1.RollbackAgentVersionResponse\"E\xa2\xbb\x18\x15\b\x05\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versionsB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/agents/{uuid}/versions\x90\x02\x01\x12\xc9\x01\n" +
+	"\x14RollbackAgentVersion\x12(.agentsvc.v1.RollbackAgentVersionRequest\x1a).agentsvc.v1.RollbackAgentVersionResponse\"\\\xa2\xbb\x18,\b\x05\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x02(\x01B\x15AgentService.GetAgent\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versionsB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_agent_service_proto_rawDescOnce sync.Once

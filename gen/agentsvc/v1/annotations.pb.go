@@ -561,6 +561,10 @@ type Access struct {
 	Find *Find `protobuf:"bytes,6,opt,name=find,proto3" json:"find,omitempty"`
 	// The response holds a secret that is given only once.
 	ReturnsSecret bool `protobuf:"varint,7,opt,name=returns_secret,json=returnsSecret,proto3" json:"returns_secret,omitempty"`
+	// The read method that shows the resource after the change, where the response does
+	// not: called right after it, so that the history can tell what changed. Its request
+	// fields are taken from the change's request by name.
+	ShownBy       string `protobuf:"bytes,8,opt,name=shown_by,json=shownBy,proto3" json:"shown_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -644,6 +648,13 @@ func (x *Access) GetReturnsSecret() bool {
 	return false
 }
 
+func (x *Access) GetShownBy() string {
+	if x != nil {
+		return x.ShownBy
+	}
+	return ""
+}
+
 var file_agentsvc_v1_annotations_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -714,7 +725,7 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x05match\x18\x04 \x03(\v2\x14.agentsvc.v1.BindingR\x05match\x12\x18\n" +
 	"\acreated\x18\x05 \x01(\tR\acreated\x12\x12\n" +
 	"\x04then\x18\x06 \x01(\tR\x04then\x121\n" +
-	"\tthen_with\x18\a \x03(\v2\x14.agentsvc.v1.BindingR\bthenWith\"\xc2\x02\n" +
+	"\tthen_with\x18\a \x03(\v2\x14.agentsvc.v1.BindingR\bthenWith\"\xdd\x02\n" +
 	"\x06Access\x12+\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12-\n" +
 	"\atargets\x18\x02 \x03(\v2\x13.agentsvc.v1.TargetR\atargets\x12(\n" +
@@ -722,7 +733,8 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\asubject\x18\x04 \x01(\v2\x14.agentsvc.v1.SubjectR\asubject\x124\n" +
 	"\treconcile\x18\x05 \x01(\x0e2\x16.agentsvc.v1.ReconcileR\treconcile\x12%\n" +
 	"\x04find\x18\x06 \x01(\v2\x11.agentsvc.v1.FindR\x04find\x12%\n" +
-	"\x0ereturns_secret\x18\a \x01(\bR\rreturnsSecret*\x8e\x01\n" +
+	"\x0ereturns_secret\x18\a \x01(\bR\rreturnsSecret\x12\x19\n" +
+	"\bshown_by\x18\b \x01(\tR\ashownBy*\x8e\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_LIST\x10\x01\x12\x0f\n" +
