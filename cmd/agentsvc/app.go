@@ -40,7 +40,8 @@ const (
 	// lameDuck is how long calls are still taken after health checks were told that
 	// there will be no more, so that balancers can look elsewhere first.
 	lameDuck = time.Second
-	// finish is how long calls under way may take at the end.
+	// finish is how long calls under way may take at the end. Halfway, those that still
+	// wait are told under which id their work goes on.
 	finish = 20 * time.Second
 	// partitionsEvery is how often the next months of the history are made ready.
 	partitionsEvery = 12 * time.Hour
@@ -158,6 +159,9 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	}
 
 	server := service.NewHTTPServer(a.server, a.tls, a.log)
+	calls, endCalls := context.WithCancel(context.WithoutCancel(ctx))
+	defer endCalls()
+	server.BaseContext = func(net.Listener) context.Context { return calls }
 	served := make(chan error, 1)
 	go func() {
 		if a.tls != nil {
@@ -179,13 +183,13 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 		case <-work.Done(): // a worker broke off
 		}
 	}
-	a.stop(ctx, server)
+	a.stop(ctx, server, endCalls)
 	stopWork()
 	return errors.Join(problem, workers.Wait())
 }
 
 // stop takes no new calls and lets those under way finish.
-func (a *app) stop(ctx context.Context, server *http.Server) {
+func (a *app) stop(ctx context.Context, server *http.Server, endCalls context.CancelFunc) {
 	a.log.InfoContext(ctx, "stopping")
 	a.server.SetServing(false)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), lameDuck+finish)
@@ -194,6 +198,8 @@ func (a *app) stop(ctx context.Context, server *http.Server) {
 	case <-grace.Done():
 	case <-time.After(lameDuck):
 	}
+	halfway := time.AfterFunc(finish/2, endCalls)
+	defer halfway.Stop()
 	if err := server.Shutdown(grace); err != nil {
 		a.log.WarnContext(ctx, "calls were broken off", slog.Any("error", err))
 		_ = server.Close() // Shutdown said already what is wrong

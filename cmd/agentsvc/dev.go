@@ -104,6 +104,8 @@ func runDev(ctx context.Context, args []string, getenv func(string) string, stdo
 		cfg.PerMinute, cfg.PerHour = 1_000_000, 1_000_000
 	}
 	cfg.SyncEvery = 10 * time.Second
+	stopping := context.AfterFunc(ctx, func() { say("stopping: calls under way may finish …") })
+	defer stopping()
 	return runApp(ctx, cfg, devTokens, log, func(ctx context.Context, address string) error {
 		say("Postgres: %s", postgres.How())
 		d := demo{service: "http://" + address, vendor: cfg.UpstreamURL, http: &http.Transport{}}
