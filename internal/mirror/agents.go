@@ -21,6 +21,9 @@ const (
 	keyKind      = "agent_api_key"
 )
 
+// rollbackMethod brings back whatever an agent had attached.
+const rollbackMethod = "AgentService.RollbackAgentVersion"
+
 func agents() *kind {
 	routed := []string{"uuid", "name", "if_case", "route_name", "route_uuid", "route_created_at", "route_created_by"}
 	return &kind{
@@ -53,11 +56,13 @@ func agents() *kind {
 		unversioned: []string{"deployment", "url", "chatbot_identifiers"},
 		leaving:     []string{"STATUS_WAITING_FOR_UNDEPLOYMENT", "STATUS_UNDEPLOYING", "STATUS_UNDEPLOYMENT_FAILED", "STATUS_DELETED"},
 		attached: map[string][]string{
-			"child_agents": nil, // the methods that change them do not show the agent
-			"functions":    {"AgentRouteService.AddFunctionRoute", "AgentRouteService.UpdateFunctionRoute", "AgentRouteService.DeleteFunctionRoute"},
-			"guardrails":   {"AgentRouteService.AttachGuardrails", "AgentRouteService.DetachGuardrail"},
+			"child_agents": {rollbackMethod}, // the others that change them do not show the agent
+			"functions": {
+				"AgentRouteService.AddFunctionRoute", "AgentRouteService.UpdateFunctionRoute", "AgentRouteService.DeleteFunctionRoute", rollbackMethod,
+			},
+			"guardrails": {"AgentRouteService.AttachGuardrails", "AgentRouteService.DetachGuardrail", rollbackMethod},
 			"knowledge_bases": {
-				"AgentRouteService.AttachKnowledgeBase", "AgentRouteService.AttachKnowledgeBases", "AgentRouteService.DetachKnowledgeBase",
+				"AgentRouteService.AttachKnowledgeBase", "AgentRouteService.AttachKnowledgeBases", "AgentRouteService.DetachKnowledgeBase", rollbackMethod,
 			},
 		},
 		parts: agentParts{},
