@@ -130,7 +130,7 @@ func (st *state) create(given fields, by actor, now time.Time) (*agent, *apiErro
 		}
 		next.region = wanted
 	}
-	set(&next.workspace)(given.id("workspace_uuid"))
+	set(&a.workspace)(given.id("workspace_uuid"))
 	ids := given.ids("knowledge_base_uuid")
 	if next.knowledgeBases, fail = st.attach(nil, ids, now); fail != nil {
 		return nil, fail
@@ -186,6 +186,9 @@ func (st *state) merge(s settings, given fields) (settings, *apiError) {
 		return s, badRequest("top_p must be between 0 and 1")
 	case s.k < 0 || s.maxTokens < 0 || s.thinkingTokenBudget < 0:
 		return s, badRequest("k, max_tokens and thinking_token_budget must not be negative")
+	}
+	if fail := st.checkReferences(given); fail != nil {
+		return s, fail
 	}
 	return s, st.checkModel(given)
 }

@@ -119,8 +119,8 @@ func (st *state) attach(attached []attachedKnowledgeBase, ids []string, now time
 		if kb == nil {
 			return nil, notFound("The knowledge base", id)
 		}
-		if kb.databaseStatus != databaseOnline {
-			return nil, badRequest("the database of knowledge base %s is %s, not %s", id, kb.databaseStatus, databaseOnline)
+		if status := st.databaseStatus(kb, now); status != databaseOnline {
+			return nil, badRequest("the database of knowledge base %s is %s, not %s", id, status, databaseOnline)
 		}
 		if indexOf(attached, id, attachedKnowledgeBase.key) < 0 {
 			attached = append(attached, attachedKnowledgeBase{uuid: id, at: now})

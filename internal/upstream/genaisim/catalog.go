@@ -19,15 +19,9 @@ const (
 	GuardrailSensitiveData     = "6a1f2c30-51d0-4e6b-8f00-000000000202"
 	GuardrailContentModeration = "6a1f2c30-51d0-4e6b-8f00-000000000203"
 
-	KnowledgeBaseA = "6a1f2c30-51d0-4e6b-8f00-000000000301" // its database is ONLINE
-	KnowledgeBaseB = "6a1f2c30-51d0-4e6b-8f00-000000000302" // its database is ONLINE
-	// KnowledgeBaseCreating has a database that never gets past CREATING, so
-	// it cannot be attached.
-	KnowledgeBaseCreating = "6a1f2c30-51d0-4e6b-8f00-000000000303"
-
-	// DefaultProject is the project of agents created without one.
+	// DefaultProject is the project of agents and knowledge bases created without one.
 	DefaultProject = "6a1f2c30-51d0-4e6b-8f00-000000000401"
-	// DefaultRegion is the region of agents created without one.
+	// DefaultRegion is the region of agents and knowledge bases created without one.
 	DefaultRegion = "tor1"
 
 	// OwnerID and OwnerEmail are the user whom the token stands for, whatever
@@ -44,8 +38,10 @@ const (
 	usecaseServerless    = "MODEL_USECASE_SERVERLESS"
 	usecaseReasoning     = "MODEL_USECASE_REASONING"
 	usecaseKnowledgeBase = "MODEL_USECASE_KNOWLEDGEBASE"
-	databaseOnline       = "ONLINE"
-	databaseCreating     = "CREATING"
+
+	providerDigitalOcean = "MODEL_PROVIDER_DIGITALOCEAN"
+	providerAnthropic    = "MODEL_PROVIDER_ANTHROPIC"
+	providerOpenAI       = "MODEL_PROVIDER_OPENAI"
 )
 
 // model is a foundation model of the vendor's. Models never change.
@@ -57,49 +53,66 @@ type model struct {
 	inputPrice, outputPrice                  float64 // US$ per million tokens
 	reasoningEfforts                         []string
 	thinking                                 bool
-	chunkDefault, chunkMax                   int64
+	chunkMin, chunkDefault, chunkMax         int64
 	internal                                 bool
+
+	// What catalogues tell beside.
+	creator, huggingFace, license string // empty if there is none
+	version                       modelVersion
+	maxOutput                     int64
+	benchmarks                    map[string]float64
+	dedicated                     bool // can be had on machines of one's own
 }
 
 func models() []*model {
-	const digitalOcean, anthropic, openAI = "MODEL_PROVIDER_DIGITALOCEAN", "MODEL_PROVIDER_ANTHROPIC", "MODEL_PROVIDER_OPENAI"
 	agent := []string{usecaseAgent, usecaseServerless}
 	return []*model{
 		{
-			uuid: ModelLlama, id: "llama3.3-70b-instruct", name: "Llama 3.3 Instruct (70B)", provider: digitalOcean, typ: "chat",
+			uuid: ModelLlama, id: "llama3.3-70b-instruct", name: "Llama 3.3 Instruct (70B)", provider: providerDigitalOcean, typ: "chat",
 			lifecycle: "active", usecases: agent, capabilities: []string{"streaming", "tool_calling"}, contextWindow: "128000",
 			parameters: 70, inputPrice: 0.65, outputPrice: 0.65,
+			creator: "Meta", huggingFace: "meta-llama/Llama-3.3-70B-Instruct", license: "Llama 3.3 Community License",
+			version: modelVersion{Major: 3, Minor: 3}, maxOutput: 8192, benchmarks: map[string]float64{"mmlu": 86}, dedicated: true,
 		},
 		{
-			uuid: ModelClaude, id: "anthropic-claude-sonnet", name: "Anthropic Claude Sonnet", provider: anthropic, typ: "chat",
+			uuid: ModelClaude, id: "anthropic-claude-sonnet", name: "Anthropic Claude Sonnet", provider: providerAnthropic, typ: "chat",
 			lifecycle: "active", usecases: append(slices.Clone(agent), usecaseReasoning),
 			capabilities:  []string{"streaming", "tool_calling", "vision"},
 			contextWindow: "200000", inputPrice: 3, outputPrice: 15, thinking: true,
+			creator: "Anthropic", version: modelVersion{Major: 4}, maxOutput: 64_000, benchmarks: map[string]float64{"gpqa": 75.4},
 		},
 		{
-			uuid: ModelGPT, id: "openai-gpt", name: "OpenAI GPT", provider: openAI, typ: "chat",
+			uuid: ModelGPT, id: "openai-gpt", name: "OpenAI GPT", provider: providerOpenAI, typ: "chat",
 			lifecycle: "active", usecases: agent, capabilities: []string{"streaming", "tool_calling", "vision"}, contextWindow: "400000",
 			inputPrice: 1.25, outputPrice: 10, reasoningEfforts: []string{"low", "medium", "high"},
+			creator: "OpenAI", version: modelVersion{Major: 5}, maxOutput: 128_000, benchmarks: map[string]float64{"gpqa": 85.7},
 		},
 		{
-			uuid: ModelDeepSeek, id: "deepseek-r1-distill-llama-70b", name: "DeepSeek R1 Distill Llama 70B", provider: digitalOcean,
+			uuid: ModelDeepSeek, id: "deepseek-r1-distill-llama-70b", name: "DeepSeek R1 Distill Llama 70B", provider: providerDigitalOcean,
 			typ: "reasoning", lifecycle: "active", usecases: append(slices.Clone(agent), usecaseReasoning),
 			capabilities:  []string{"streaming"},
 			contextWindow: "32000", parameters: 70, inputPrice: 0.99, outputPrice: 0.99, reasoningEfforts: []string{"low", "high"},
+			creator: "DeepSeek", huggingFace: "deepseek-ai/DeepSeek-R1-Distill-Llama-70B", license: "MIT License",
+			version: modelVersion{Major: 1}, maxOutput: 8192, benchmarks: map[string]float64{"math500": 94.5}, dedicated: true,
 		},
 		{
-			uuid: ModelEmbedding, id: "gte-large-en-v1.5", name: "GTE Large EN v1.5", provider: digitalOcean, typ: "embedding",
+			uuid: ModelEmbedding, id: "gte-large-en-v1.5", name: "GTE Large EN v1.5", provider: providerDigitalOcean, typ: "embedding",
 			lifecycle: "active", usecases: []string{usecaseKnowledgeBase}, contextWindow: "8192", parameters: 0.434, inputPrice: 0.09,
-			chunkDefault: 750, chunkMax: 8192,
+			chunkMin: 1, chunkDefault: 750, chunkMax: 8192,
+			creator: "Alibaba", huggingFace: "Alibaba-NLP/gte-large-en-v1.5", license: "Apache License 2.0",
+			version: modelVersion{Major: 1, Minor: 5}, benchmarks: map[string]float64{"mteb": 65.4},
 		},
 		{
-			uuid: ModelEmbeddingSmall, id: "all-minilm-l6-v2", name: "All MiniLM L6 v2", provider: digitalOcean, typ: "embedding",
+			uuid: ModelEmbeddingSmall, id: "all-minilm-l6-v2", name: "All MiniLM L6 v2", provider: providerDigitalOcean, typ: "embedding",
 			lifecycle: "active", usecases: []string{usecaseKnowledgeBase}, contextWindow: "256", parameters: 0.022, inputPrice: 0.009,
-			chunkDefault: 256, chunkMax: 256,
+			chunkMin: 1, chunkDefault: 256, chunkMax: 256,
+			creator: "Microsoft", huggingFace: "sentence-transformers/all-MiniLM-L6-v2", license: "Apache License 2.0",
+			version: modelVersion{Major: 2}, benchmarks: map[string]float64{"mteb": 56.3},
 		},
 		{
-			uuid: ModelInternal, id: "internal-preview", name: "Internal Preview", provider: digitalOcean, typ: "chat",
+			uuid: ModelInternal, id: "internal-preview", name: "Internal Preview", provider: providerDigitalOcean, typ: "chat",
 			lifecycle: "internal", usecases: []string{usecaseAgent}, contextWindow: "64000", parameters: 8, internal: true,
+			maxOutput: 4096,
 		},
 	}
 }
@@ -123,30 +136,6 @@ func guardrails() []*guardrail {
 		{
 			uuid: GuardrailContentModeration, name: "Content Moderation", typ: "GUARDRAIL_TYPE_CONTENT_MODERATION",
 			description: "Keeps harmful content out of prompts and answers.", response: "I cannot talk about that.",
-		},
-	}
-}
-
-// knowledgeBase can be attached to agents once its database is online.
-// Knowledge bases never change, but the control API can remove one.
-type knowledgeBase struct {
-	uuid, name, database, databaseStatus, embeddingModel string
-	tags                                                 []string
-}
-
-func knowledgeBases() []*knowledgeBase {
-	return []*knowledgeBase{
-		{
-			uuid: KnowledgeBaseA, name: "product-manuals", database: "6a1f2c30-51d0-4e6b-8f00-000000000501",
-			databaseStatus: databaseOnline, embeddingModel: ModelEmbedding, tags: []string{"manuals"},
-		},
-		{
-			uuid: KnowledgeBaseB, name: "support-tickets", database: "6a1f2c30-51d0-4e6b-8f00-000000000502",
-			databaseStatus: databaseOnline, embeddingModel: ModelEmbeddingSmall,
-		},
-		{
-			uuid: KnowledgeBaseCreating, name: "new-handbook", database: "6a1f2c30-51d0-4e6b-8f00-000000000503",
-			databaseStatus: databaseCreating, embeddingModel: ModelEmbedding,
 		},
 	}
 }

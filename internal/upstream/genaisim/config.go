@@ -38,6 +38,11 @@ type Config struct {
 	// DeployTime is how long a new agent takes from waiting to running.
 	// Zero: it runs at once.
 	DeployTime time.Duration
+	// DatabaseTime is how long the database of a new knowledge base takes to be
+	// online, IndexTime how long an indexing job runs, EvaluationTime an
+	// evaluation of an agent or a model, and ImportTime the import of a custom
+	// model. Zero: it is done at once.
+	DatabaseTime, IndexTime, EvaluationTime, ImportTime time.Duration
 
 	// Now is the clock of timestamps, deployments and limits, nil for the
 	// system's. Delays of faults always use the system's.

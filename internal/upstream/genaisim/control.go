@@ -121,6 +121,9 @@ func (s *Server) describeState(*http.Request) (any, *apiError) {
 		view.Counts["functions"] += len(a.functions)
 		view.Counts["routes"] += len(a.children)
 	}
+	st.countKnowledge(view.Counts, now)
+	st.countEvaluation(view.Counts)
+	st.platform.count(view.Counts)
 	for i := range s.log {
 		if s.log[i].Effect != NoEffect {
 			view.Counts["effects"]++
@@ -204,19 +207,10 @@ func (s *Server) consoleDelete(r *http.Request) (any, *apiError) {
 	})
 }
 
-// removeKnowledgeBase deletes a knowledge base, so that it is gone from all
-// agents and no version that had it can be restored.
+// removeKnowledgeBase deletes a knowledge base as someone would in the vendor's
+// console.
 func (s *Server) removeKnowledgeBase(r *http.Request) (any, *apiError) {
-	return s.removeFromAll(r, func(st *state, id string, now time.Time) bool {
-		before := len(st.knowledgeBases)
-		st.knowledgeBases = without(st.knowledgeBases, st.knowledgeBase(id))
-		for _, a := range st.order {
-			if i := indexOf(a.knowledgeBases, id, attachedKnowledgeBase.key); i >= 0 {
-				a.knowledgeBases, a.updatedAt = removeAt(a.knowledgeBases, i), now
-			}
-		}
-		return len(st.knowledgeBases) < before
-	})
+	return s.removeFromAll(r, (*state).removeKnowledgeBase)
 }
 
 // removeGuardrail does to a guardrail what removeKnowledgeBase does to a

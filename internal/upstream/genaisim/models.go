@@ -20,14 +20,23 @@ type modelView struct {
 	ReasoningEfforts []string `json:"reasoning_efforts"`
 	ContextWindow    string   `json:"context_window"`
 	ParameterCount   float64  `json:"parameter_count,omitempty"`
+	ChunkMin         int64    `json:"kb_min_chunk_size,omitempty"`
 	ChunkDefault     int64    `json:"kb_default_chunk_size,omitempty"`
 	ChunkMax         int64    `json:"kb_max_chunk_size,omitempty"`
 	CreatedAt        string   `json:"created_at"`
 	UpdatedAt        string   `json:"updated_at"`
 
+	Agreement  *modelAgreement    `json:"agreement,omitempty"`
+	Benchmarks map[string]float64 `json:"benchmark_score,omitempty"`
+	Endpoints  []modelEndpoint    `json:"endpoints"`
+	Modalities modelModalities    `json:"modalities"`
+	Settings   []modelSetting     `json:"settings"`
+	Version    modelVersion       `json:"version"`
+
 	// Inside an agent only.
-	InferenceName string   `json:"inference_name,omitempty"`
-	Usecases      []string `json:"usecases,omitempty"`
+	InferenceName    string   `json:"inference_name,omitempty"`
+	InferenceVersion string   `json:"inference_version,omitempty"`
+	Usecases         []string `json:"usecases,omitempty"`
 
 	// In the list only.
 	ID           string        `json:"id,omitempty"`
@@ -46,8 +55,11 @@ func (m *model) common(created time.Time) modelView {
 		UUID: m.uuid, Name: m.name, Provider: m.provider, Type: m.typ, LifecycleStatus: m.lifecycle,
 		IsFoundational: true, UploadComplete: true, Thinking: m.thinking,
 		Capabilities: notNil(m.capabilities), ReasoningEfforts: notNil(m.reasoningEfforts),
-		ContextWindow: m.contextWindow, ParameterCount: m.parameters, ChunkDefault: m.chunkDefault, ChunkMax: m.chunkMax,
+		ContextWindow: m.contextWindow, ParameterCount: m.parameters,
+		ChunkMin: m.chunkMin, ChunkDefault: m.chunkDefault, ChunkMax: m.chunkMax,
 		CreatedAt: stamp(created), UpdatedAt: stamp(created),
+		Agreement: m.agreement(), Benchmarks: m.benchmarks, Endpoints: m.endpoints(), Modalities: m.modalities(),
+		Settings: m.settings(), Version: m.version,
 	}
 }
 
@@ -57,7 +69,7 @@ func (m *model) view(created time.Time) *modelView {
 		return nil
 	}
 	view := m.common(created)
-	view.InferenceName, view.Usecases = m.id, m.usecases
+	view.InferenceName, view.InferenceVersion, view.Usecases = m.id, m.version.text(), m.usecases
 	return &view
 }
 
@@ -72,7 +84,8 @@ func (m *model) listView(created time.Time) modelView {
 // listModels carries out GET /v2/gen-ai/models. Of several use cases a model
 // needs one.
 func listModels(c *call) (any, *apiError) {
-	usecases, publicOnly := c.queryList("usecases"), c.queryBool("public_only")
+	const unset = "MODEL_USECASE_UNKNOWN"
+	usecases, publicOnly := without(c.queryList("usecases"), unset), c.queryBool("public_only")
 	var models []*model
 	for _, m := range c.st.models {
 		wanted := len(usecases) == 0 || slices.ContainsFunc(usecases, func(u string) bool { return slices.Contains(m.usecases, u) })
@@ -99,13 +112,4 @@ func listRegions(c *call) (any, *apiError) {
 	return struct {
 		Regions []region `json:"regions"`
 	}{found}, nil
-}
-
-// listKnowledgeBases carries out GET /v2/gen-ai/knowledge_bases.
-func listKnowledgeBases(c *call) (any, *apiError) {
-	page, links := paginate(c, c.st.knowledgeBases)
-	return struct {
-		KnowledgeBases []knowledgeBaseView `json:"knowledge_bases"`
-		paging
-	}{mapped(page, func(kb *knowledgeBase) knowledgeBaseView { return kb.view(c.st.created) }), links}, nil
 }

@@ -1,10 +1,12 @@
 package genaisim
 
+import "maps"
+
 // operations says who carries out which operation of the contract. An
 // operation that is in the contract and not here is answered 501.
 func (s *Server) operations() map[string]handler {
 	const agents = "/v2/gen-ai/agents"
-	return map[string]handler{
+	table := map[string]handler{
 		"GET " + agents:                listAgents,
 		"POST " + agents:               createAgent,
 		"GET " + agents + "/{uuid}":    getAgent,
@@ -37,9 +39,9 @@ func (s *Server) operations() map[string]handler {
 		"PUT " + agents + "/{uuid}/versions":              rollback,
 		"PUT " + agents + "/{uuid}/deployment_visibility": setVisibility,
 		"GET " + agents + "/{uuid}/usage":                 getUsage,
-
-		"GET /v2/gen-ai/knowledge_bases": listKnowledgeBases,
-		"GET /v2/gen-ai/models":          listModels,
-		"GET /v2/gen-ai/regions":         listRegions,
 	}
+	for _, more := range []map[string]handler{knowledgeOperations(), platformOperations(), evaluationOperations()} {
+		maps.Copy(table, more)
+	}
+	return table
 }

@@ -35,11 +35,9 @@ type paging struct {
 // paginate cuts the page out of a list that the query asks for. An empty list
 // has one page; a page behind the last is empty.
 func paginate[T any](c *call, all []T) ([]T, paging) {
-	perPage := min(c.queryInt("per_page", defaultPerPage), maxPerPage)
-	page := c.queryInt("page", 1)
-	pages := max(1, (len(all)+perPage-1)/perPage)
-
-	result := paging{Meta: pageMeta{Page: page, Pages: pages, Total: len(all)}}
+	onPage, meta, perPage := cut(c, all, "per_page")
+	page, pages := meta.Page, meta.Pages
+	result := paging{Meta: meta}
 	link := func(page int) string {
 		query := url.Values{}
 		maps.Copy(query, c.query)
@@ -57,9 +55,18 @@ func paginate[T any](c *call, all []T) ([]T, paging) {
 	if page < pages {
 		result.Links.Pages.Next = link(page + 1)
 	}
+	return onPage, result
+}
+
+// cut cuts a page out of a list. The parameter says how many items a page has.
+func cut[T any](c *call, all []T, parameter string) (onPage []T, meta pageMeta, perPage int) {
+	perPage = min(c.queryInt(parameter, defaultPerPage), maxPerPage)
+	page := c.queryInt("page", 1)
+	pages := max(1, (len(all)+perPage-1)/perPage)
+	meta = pageMeta{Page: page, Pages: pages, Total: len(all)}
 	if page > pages {
-		return []T{}, result
+		return []T{}, meta, perPage
 	}
 	first := (page - 1) * perPage
-	return all[first:min(first+perPage, len(all))], result
+	return all[first:min(first+perPage, len(all))], meta, perPage
 }

@@ -19,6 +19,9 @@ func newState(cfg Config) *state {
 		agents:     make(map[string]*agent, cfg.SeedAgents),
 		parents:    make(map[string][]string),
 		models:     models(), guardrails: guardrails(), knowledgeBases: knowledgeBases(), regions: regions(),
+		knowledge:   newKnowledge(cfg),
+		platform:    newPlatform(cfg),
+		evaluation:  newEvaluation(cfg),
 		created:     seedEpoch(),
 		nextVersion: 1_000_001,
 	}

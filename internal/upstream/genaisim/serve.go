@@ -15,21 +15,34 @@ const stopTime = 5 * time.Second
 
 // BindFlags defines the flags of a command that runs a simulator. They set cfg
 // when they are parsed. Their defaults are the vendor's limits, no seeds, and
-// five seconds for a deployment.
+// five seconds for whatever takes its time.
 func BindFlags(flags *flag.FlagSet, cfg *Config) {
 	flags.IntVar(&cfg.RatePerMinute, "rate-per-minute", 250, "most `requests` answered in any minute, 0 for no limit")
 	flags.IntVar(&cfg.RatePerHour, "rate-per-hour", 5000, "most `requests` answered in any hour, 0 for no limit")
 	flags.IntVar(&cfg.SeedAgents, "seed-agents", 0, "`number` of agents that exist at the start")
 	flags.BoolVar(&cfg.Strict, "strict", false, "refuse requests that depart from the contract")
-	cfg.DeployTime = 5 * time.Second
-	flags.Func("deploy-seconds", "`seconds` until a new agent runs, 0 for at once (default 5)", func(text string) error {
-		d, err := time.ParseDuration(text + "s")
-		if err != nil || d < 0 {
-			return errors.New("not a number of seconds")
-		}
-		cfg.DeployTime = d
-		return nil
-	})
+	for _, phase := range []struct {
+		flag, what string
+		time       *time.Duration
+		fallback   int
+	}{
+		{"deploy-seconds", "until a new agent runs", &cfg.DeployTime, 5},
+		{"database-seconds", "until the database of a new knowledge base is online", &cfg.DatabaseTime, 5},
+		{"index-seconds", "that an indexing job runs", &cfg.IndexTime, 5},
+		{"evaluate-seconds", "that an evaluation runs", &cfg.EvaluationTime, 5},
+		{"import-seconds", "that the import of a custom model takes", &cfg.ImportTime, 5},
+	} {
+		*phase.time = time.Duration(phase.fallback) * time.Second
+		usage := fmt.Sprintf("`seconds` %s, 0 for at once (default %d)", phase.what, phase.fallback)
+		flags.Func(phase.flag, usage, func(text string) error {
+			d, err := time.ParseDuration(text + "s")
+			if err != nil || d < 0 {
+				return errors.New("not a number of seconds")
+			}
+			*phase.time = d
+			return nil
+		})
+	}
 }
 
 // Serve answers requests on a listener, which it closes, until ctx is done. It

@@ -21,18 +21,22 @@ type state struct {
 
 	models         []*model
 	guardrails     []*guardrail
-	knowledgeBases []*knowledgeBase
+	knowledgeBases []*knowledgeBase // by creation
 	regions        []region
-	created        time.Time // of the knowledge bases, models and guardrails
+	created        time.Time // of the models and guardrails
 
 	nextVersion uint64
+
+	knowledge  knowledge
+	platform   platform
+	evaluation evaluation
 }
 
 // settings are what a version of an agent holds and what a rollback restores.
 // Empty lists are nil, so that equal settings are deeply equal.
 type settings struct {
 	name, description, instruction            string
-	model, modelRouter, workspace             string // uuids, empty if none
+	model, modelRouter                        string // uuids, empty if none
 	anthropicKey, openAIKey, modelProviderKey string // uuids, empty if none
 	project, region                           string
 	tags                                      []string
@@ -87,6 +91,10 @@ type agent struct {
 	uuid, createdBy      string
 	createdAt, updatedAt time.Time
 	settings
+
+	// workspace says where the agent is, empty if in none. It is not what the
+	// agent is, and so does not belong to a version.
+	workspace string
 
 	// visibility belongs to the deployment and not to a version.
 	visibility          string

@@ -100,7 +100,7 @@ func rollback(c *call) (any, *apiError) {
 		if gone := c.st.gone(a, target); gone != "" {
 			return nil, badRequest("version %s cannot be restored: %s no longer exists", hash, gone)
 		}
-		if c.st.commit(a, target.settings, "rollback", owner(), c.now) {
+		if c.st.commit(a, c.st.surviving(target.settings), "rollback", owner(), c.now) {
 			c.didf("rolled back agent %s to version %s", a.uuid, hash)
 		}
 	}

@@ -38,7 +38,7 @@ type agentView struct {
 	ChatbotIdentifiers []chatbotIDView `json:"chatbot_identifiers"`
 	Deployment         deploymentView  `json:"deployment"`
 	Model              *modelView      `json:"model,omitempty"`
-	ModelRouter        *refView        `json:"model_router,omitempty"`
+	ModelRouter        any             `json:"model_router,omitempty"`
 
 	// Of an agent seen as the child of another.
 	RouteUUID      string `json:"route_uuid,omitempty"`
@@ -52,27 +52,19 @@ type agentView struct {
 
 // agentDetails are the fields an Agent has and an AgentListItem has not.
 type agentDetails struct {
-	ConversationLogs bool                `json:"conversation_logs_enabled"`
-	LoggingConfig    loggingView         `json:"logging_config"`
-	APIKeyInfos      []apiKeyView        `json:"api_key_infos"`
-	APIKeys          []struct{}          `json:"api_keys"` // secrets are never shown again
-	Functions        []functionView      `json:"functions"`
-	Guardrails       []guardrailView     `json:"guardrails"`
-	KnowledgeBases   []knowledgeBaseView `json:"knowledge_bases"`
-	AnthropicKey     *refView            `json:"anthropic_api_key,omitempty"`
-	OpenAIKey        *refView            `json:"openai_api_key,omitempty"`
-	ModelProviderKey *providerKeyView    `json:"model_provider_key,omitempty"`
-	Workspace        *refView            `json:"workspace,omitempty"`
-	ChildAgents      []agentView         `json:"child_agents,omitempty"`  // one level
-	ParentAgents     []agentView         `json:"parent_agents,omitempty"` // one level
-}
-
-type refView struct {
-	UUID string `json:"uuid"`
-}
-
-type providerKeyView struct {
-	APIKeyUUID string `json:"api_key_uuid"`
+	ConversationLogs bool                  `json:"conversation_logs_enabled"`
+	LoggingConfig    loggingView           `json:"logging_config"`
+	APIKeyInfos      []apiKeyView          `json:"api_key_infos"`
+	APIKeys          []struct{}            `json:"api_keys"` // secrets are never shown again
+	Functions        []functionView        `json:"functions"`
+	Guardrails       []guardrailView       `json:"guardrails"`
+	KnowledgeBases   []knowledgeBaseView   `json:"knowledge_bases"`
+	AnthropicKey     any                   `json:"anthropic_api_key,omitempty"`
+	OpenAIKey        any                   `json:"openai_api_key,omitempty"`
+	ModelProviderKey *agentProviderKeyView `json:"model_provider_key,omitempty"`
+	Workspace        any                   `json:"workspace,omitempty"`
+	ChildAgents      []agentView           `json:"child_agents,omitempty"`  // one level
+	ParentAgents     []agentView           `json:"parent_agents,omitempty"` // one level
 }
 
 type chatbotView struct {
@@ -141,21 +133,6 @@ type guardrailView struct {
 	UpdatedAt       string `json:"updated_at"`
 }
 
-type knowledgeBaseView struct {
-	UUID               string   `json:"uuid"`
-	Name               string   `json:"name"`
-	DatabaseID         string   `json:"database_id"`
-	EmbeddingModelUUID string   `json:"embedding_model_uuid"`
-	ProjectID          string   `json:"project_id"`
-	Region             string   `json:"region"`
-	IsPublic           bool     `json:"is_public"`
-	Tags               []string `json:"tags"`
-	UserID             string   `json:"user_id"`
-	CreatedAt          string   `json:"created_at"`
-	UpdatedAt          string   `json:"updated_at"`
-	AddedToAgentAt     string   `json:"added_to_agent_at,omitempty"`
-}
-
 // stamp writes a time as the vendor's examples do: UTC, whole seconds.
 func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
@@ -187,7 +164,7 @@ func (st *state) listItem(a *agent, now time.Time) agentView {
 		ChatbotIdentifiers: []chatbotIDView{{a.chatbot}},
 		Deployment:         deployment,
 		Model:              st.model(a.model).view(st.created),
-		ModelRouter:        ref(a.modelRouter),
+		ModelRouter:        shown(a.modelRouter, st.router(a.modelRouter), func(r *router) any { return r.view() }),
 	}
 }
 
@@ -202,14 +179,14 @@ func (st *state) flat(a *agent, now time.Time) agentView {
 		Functions:        mapped(a.functions, function.view),
 		Guardrails:       mapped(a.guardrails, func(g attachedGuardrail) guardrailView { return st.attachedGuardrail(a, g) }),
 		KnowledgeBases: mapped(a.knowledgeBases, func(k attachedKnowledgeBase) knowledgeBaseView {
-			view := st.knowledgeBase(k.uuid).view(st.created)
+			view := st.knowledgeBaseView(st.knowledgeBase(k.uuid), now)
 			view.AddedToAgentAt = stamp(k.at)
 			return view
 		}),
-		AnthropicKey: ref(a.anthropicKey), OpenAIKey: ref(a.openAIKey), Workspace: ref(a.workspace),
-	}
-	if a.modelProviderKey != "" {
-		view.ModelProviderKey = &providerKeyView{a.modelProviderKey}
+		AnthropicKey:     st.shownKey(a.anthropicKey),
+		OpenAIKey:        st.shownKey(a.openAIKey),
+		ModelProviderKey: st.agentProviderKey(a.modelProviderKey),
+		Workspace:        shown(a.workspace, st.workspace(a.workspace), func(w *workspace) any { return w.view() }),
 	}
 	if a.insights {
 		view.LoggingConfig.InsightsEnabledAt = stamp(a.insightsAt)
@@ -256,20 +233,6 @@ func (st *state) attachedGuardrail(a *agent, attached attachedGuardrail) guardra
 		DefaultResponse: g.response, Priority: attached.priority, IsAttached: true, IsDefault: true,
 		CreatedAt: stamp(attached.at), UpdatedAt: stamp(attached.at),
 	}
-}
-
-func (kb *knowledgeBase) view(created time.Time) knowledgeBaseView {
-	return knowledgeBaseView{
-		UUID: kb.uuid, Name: kb.name, DatabaseID: kb.database, EmbeddingModelUUID: kb.embeddingModel, ProjectID: DefaultProject,
-		Region: DefaultRegion, Tags: notNil(kb.tags), UserID: OwnerID, CreatedAt: stamp(created), UpdatedAt: stamp(created),
-	}
-}
-
-func ref(id string) *refView {
-	if id == "" {
-		return nil
-	}
-	return &refView{id}
 }
 
 // notNil makes an empty list show as [] and not as null.
