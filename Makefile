@@ -59,8 +59,9 @@ test: ## Run all tests with the race detector; finds or fetches a Postgres by it
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
 
 .PHONY: bench
-bench: ## Measure changes and reads against the simulator
+bench: ## Measure changes against the simulator, and the mapping beside vanguard
 	$(GO) run ./bench/mutations
+	cd bench/mapping && $(GO) run -mod=mod .  # a module of its own, which follows ours
 
 .PHONY: lint
 lint: $(BIN)/buf $(BIN)/golangci-lint ## Check the API, the code and the import rule

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -60,6 +61,7 @@ type Client struct {
 	drift     *driftLog
 	durations metric.Float64Histogram
 	shapes    shapes
+	buffers   sync.Pool // of *bytes.Buffer
 }
 
 // New makes a client. It joins all that is wrong with cfg, and does not connect.
@@ -107,7 +109,7 @@ func (c *Client) instrument(cfg Config) error {
 		meter = noop.NewMeterProvider().Meter("")
 	}
 	counter, err := meter.Int64Counter("agentsvc.upstream.drift",
-		metric.WithDescription("Fields and enum values from the vendor that this version does not know."))
+		metric.WithDescription("What the vendor sent otherwise than agreed: fields and enum values that this version does not know, wrong types."))
 	if err != nil {
 		return fmt.Errorf("making the drift counter: %w", err)
 	}
@@ -190,11 +192,12 @@ func (c *Client) exchange(ctx context.Context, m *methods.Method, req, resp prot
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return c.failed(res, reply, secretsOf(req, out))
 	}
-	body, e := c.body(ctx, bounded, res)
-	if e != nil {
+	body := c.buffer()
+	defer c.giveBack(body)
+	if e := c.body(ctx, bounded, res, body); e != nil {
 		return e
 	}
-	return c.understand(ctx, m, body, resp, reply)
+	return c.understand(ctx, m, body.Bytes(), resp, reply)
 }
 
 func (c *Client) request(ctx context.Context, rendered HTTPRequest) (*http.Request, *Error) {
@@ -235,35 +238,48 @@ func (c *Client) unanswered(caller, bounded context.Context, outcome Outcome, er
 	}
 }
 
-// body reads the whole answer.
-func (c *Client) body(caller, bounded context.Context, res *http.Response) ([]byte, *Error) {
-	body, err := io.ReadAll(io.LimitReader(res.Body, c.limit+1))
-	if err != nil {
-		return nil, c.unanswered(caller, bounded, Unknown, fmt.Errorf("reading the answer: %w", err))
+// body reads the whole answer into the buffer.
+func (c *Client) body(caller, bounded context.Context, res *http.Response, into *bytes.Buffer) *Error {
+	into.Grow(int(min(max(res.ContentLength, 0), maxIdle)) + bytes.MinRead)
+	if _, err := into.ReadFrom(io.LimitReader(res.Body, c.limit+1)); err != nil {
+		return c.unanswered(caller, bounded, Unknown, fmt.Errorf("reading the answer: %w", err))
 	}
-	if int64(len(body)) > c.limit {
-		return nil, &Error{kind: kindProtocol, cause: &FormatError{Problem: fmt.Sprintf("the answer is over %d bytes", c.limit)}}
+	if int64(into.Len()) > c.limit {
+		return &Error{kind: kindProtocol, cause: &FormatError{Problem: fmt.Sprintf("the answer is over %d bytes", c.limit)}}
 	}
 	if res.StatusCode == http.StatusNoContent {
-		return []byte("{}"), nil // done, and nothing to say about it
+		into.Reset()
+		into.WriteString("{}") // done, and nothing to say about it
 	}
-	return body, nil
+	return nil
+}
+
+// buffer is for one answer, and to be given back.
+func (c *Client) buffer() *bytes.Buffer {
+	if b, ok := c.buffers.Get().(*bytes.Buffer); ok {
+		return b
+	}
+	return &bytes.Buffer{}
+}
+
+// giveBack keeps the buffer's memory for the next answer, and nothing of this one: there
+// may be secrets in it.
+func (c *Client) giveBack(b *bytes.Buffer) {
+	clear(b.Bytes())
+	b.Reset()
+	if b.Cap() <= maxIdle {
+		c.buffers.Put(b)
+	}
 }
 
 // understand fills resp from the body of a success.
 func (c *Client) understand(ctx context.Context, m *methods.Method, body []byte, resp proto.Message, reply *Reply) *Error {
-	object, err := parse(body)
+	found, err := c.shapes.decode(body, resp)
 	if err != nil {
 		return &Error{kind: kindProtocol, cause: err}
 	}
-	if id, ok := object["request_id"].(string); ok && resp.ProtoReflect().Descriptor().Fields().ByName("request_id") == nil {
-		reply.RequestID = orElse(reply.RequestID, clip(id, maxID))
-		delete(object, "request_id")
-	}
-	drift, err := c.shapes.decode(object, resp)
-	c.drift.report(ctx, m.Name, drift)
-	if err != nil {
-		return &Error{kind: kindProtocol, cause: err}
-	}
+	reply.RequestID = orElse(reply.RequestID, found.requestID)
+	reply.Misread = found.misread
+	c.drift.report(ctx, m.Name, found.drift)
 	return nil
 }

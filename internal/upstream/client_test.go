@@ -203,7 +203,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 
 func TestDriftIsCountedAndSaidOnce(t *testing.T) {
 	t.Parallel()
-	c, lines, metrics := watched(t, `{"agent":{"new":1,"functions":[{"x":1},{"x":2}]},"cost":3}`)
+	c, lines, metrics := watched(t, `{"agent":{"new":1,"functions":[{"x":1},{"x":2}],"k":"hunter2"},"cost":3}`)
 	for range 3 {
 		if _, _, err := getAgent(t.Context(), c); err != nil {
 			t.Fatal(err)
@@ -215,16 +215,19 @@ func TestDriftIsCountedAndSaidOnce(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
 			t.Fatal(err)
 		}
-		said[record["level"]+" "+record["method"]+" "+record["path"]]++
+		said[strings.TrimSpace(strings.Join([]string{record["level"], record["method"], record["kind"], record["path"], record["problem"]}, " "))]++
 	}
-	const method = "agentsvc.v1.AgentService.GetAgent"
+	const known = "WARN agentsvc.v1.AgentService.GetAgent "
 	if diff := cmp.Diff(map[string]int{
-		"WARN " + method + " agent.new": 1, "WARN " + method + " agent.functions[].x": 1, "WARN " + method + " cost": 1,
+		known + "unknown_field agent.new": 1, known + "unknown_field agent.functions[].x": 1, known + "unknown_field cost": 1,
+		known + "wrong_type agent.k is a string where a number belongs": 1,
 	}, said); diff != "" {
 		t.Errorf("logged (-want +got):\n%s", diff)
 	}
 	counts, durations := metrics()
-	if diff := cmp.Diff(map[string]int64{"agent.new": 3, "agent.functions[].x": 6, "cost": 3}, counts); diff != "" {
+	if diff := cmp.Diff(map[string]int64{
+		"unknown_field agent.new": 3, "unknown_field agent.functions[].x": 6, "unknown_field cost": 3, "wrong_type agent.k": 3,
+	}, counts); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[int64]uint64{200: 3}, durations); diff != "" {
@@ -254,13 +257,13 @@ func TestDriftWithoutEndIsBounded(t *testing.T) {
 	for _, n := range counts {
 		total += n
 	}
-	if len(counts) > maxDrift+1 || counts["other"] == 0 || total != 2*(maxDrift+501) {
-		t.Errorf("%d places, %d of them other, %d in all", len(counts), counts["other"], total)
+	if len(counts) > maxDrift+1 || counts["unknown_field other"] == 0 || total != 2*(maxDrift+501) {
+		t.Errorf("%d places, %d of them other, %d in all", len(counts), counts["unknown_field other"], total)
 	}
 }
 
 // watched is a client of a server that always answers body, its log, and its
-// metrics: drift by path, and the number of durations by status.
+// metrics: drift by kind and path, and the number of durations by status.
 func watched(t *testing.T, body string) (*Client, *bytes.Buffer, func() (map[string]int64, map[int64]uint64)) {
 	t.Helper()
 	lines := &bytes.Buffer{}
@@ -280,8 +283,9 @@ func watched(t *testing.T, body string) (*Client, *bytes.Buffer, func() (map[str
 			switch data := m.Data.(type) {
 			case metricdata.Sum[int64]:
 				for _, point := range data.DataPoints {
+					kind, _ := point.Attributes.Value(attribute.Key("kind"))
 					path, _ := point.Attributes.Value(attribute.Key("path"))
-					counts[path.AsString()] += point.Value
+					counts[kind.AsString()+" "+path.AsString()] += point.Value
 				}
 			case metricdata.Histogram[float64]:
 				for _, point := range data.DataPoints {

@@ -1,305 +1,284 @@
 package upstream
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
-	"maps"
+	"fmt"
 	"slices"
-	"strings"
-	"sync"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
-// maxDepth is how deep the vendor's JSON may nest. Agents within workspaces
-// within agents reach about ten.
-const maxDepth = 200
-
-// FormatError is a part of an answer that the client does not understand. It
-// tells where and what, never the value: that may be a secret.
-type FormatError struct {
-	// Path leads to the part, such as "agents[3].k"; empty for the answer as a whole.
-	Path    string
-	Problem string
-}
-
-func (e *FormatError) Error() string {
-	if e.Path == "" {
-		return e.Problem
-	}
-	return e.Path + ": " + e.Problem
-}
-
-// parse reads one JSON object, without NUL characters: see [withoutNUL].
-func parse(body []byte) (map[string]any, error) {
-	if depth(body) > maxDepth {
-		return nil, &FormatError{Problem: "the answer nests too deeply"}
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber() // a float64 would round ids above 2^53
-	var root any
-	if err := decoder.Decode(&root); err != nil {
-		return nil, &FormatError{Problem: "the answer is not JSON"}
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, &FormatError{Problem: "something follows the answer's JSON"}
-	}
-	object, ok := root.(map[string]any)
-	if !ok {
-		return nil, &FormatError{Problem: "the answer is " + kindOf(root) + ", not a JSON object"}
-	}
-	if bytes.Contains(body, []byte(`\u0000`)) { // JSON has no other way to write it
-		withoutNUL(object)
-	}
-	return object, nil
-}
-
-// withoutNUL replaces NUL in all texts and names of a value, in place where it can. It
-// is the one character that JSON and Protobuf have and Postgres has not: one of it
-// would keep all that it arrived with from being stored. Its place is taken by the
-// character for what cannot be shown.
-func withoutNUL(value any) any {
-	replaced := func(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
-	switch v := value.(type) {
-	case string:
-		return replaced(v)
-	case []any:
-		for i, item := range v {
-			v[i] = withoutNUL(item)
-		}
-	case map[string]any:
-		// In order, so that of two names that become one it is always the same that stays.
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			item := withoutNUL(v[name])
-			delete(v, name)
-			v[replaced(name)] = item
-		}
-	}
-	return value
-}
-
-// depth is how deep brackets nest outside of strings. It need not be right about
-// what is not JSON.
-func depth(body []byte) int {
-	now, deepest, quoted := 0, 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
-		case c == '}' || c == ']':
-			now--
-		}
-	}
-	return deepest
-}
-
-// shape is what decoding asks of a message's descriptor, found out once.
-type shape struct {
-	fields map[string]fieldShape
-	extra  protoreflect.FieldDescriptor // vendor_extra; nil where the message has none
-}
-
-type fieldShape struct {
-	protoreflect.FieldDescriptor
-
-	local bool
-}
-
-// shapes holds a [*shape] for every message decoded so far, by descriptor.
-type shapes struct{ known sync.Map }
-
-func (s *shapes) of(d protoreflect.MessageDescriptor) *shape {
-	if known, ok := s.known.Load(d); ok {
-		if found, ok := known.(*shape); ok {
-			return found
-		}
-	}
-	made := &shape{fields: make(map[string]fieldShape, d.Fields().Len())}
-	for i := range d.Fields().Len() {
-		fd := d.Fields().Get(i)
-		made.fields[string(fd.Name())] = fieldShape{FieldDescriptor: fd, local: methods.Local(fd)}
-	}
-	if fd := d.Fields().ByName(extraField); fd != nil && methods.Local(fd) && isStruct(fd) {
-		made.extra = fd
-	}
-	s.known.Store(d, made)
-	return made
-}
-
-func isStruct(fd protoreflect.FieldDescriptor) bool {
-	return !fd.IsList() && fd.Message() != nil && fd.Message().FullName() == "google.protobuf.Struct"
-}
-
-// decoder fills one message from one answer.
+// decoder turns one answer into one message, in a single pass over the JSON. It
+// writes Protobuf's wire form, because what is generated for a message reads that
+// much faster than fields can be set one by one.
 type decoder struct {
-	shapes *shapes
-	// drift is what the descriptors do not know, by its path without list
-	// indexes, and how often it came.
-	drift map[string]int
+	scanner
+
+	// out is the message as far as it is written.
+	out []byte
+	// at is the way to the value at hand.
+	at place
+	// spans are the fields of the messages that are open, innermost last.
+	spans []span
+	// hidden is in how many secret fields the value at hand is.
+	hidden int
+	found  findings
 }
 
-// decode fills resp, which is emptied first, and answers the drift. After an
-// error resp is empty.
-func (s *shapes) decode(object map[string]any, resp proto.Message) (map[string]int, error) {
+// findings are what an answer tells beside its message.
+type findings struct {
+	drift map[drift]*driftCount
+	// requestID is the vendor's, where the answer has it and the message has not.
+	requestID string
+	// misread says that something is absent from the message because its form was wrong.
+	misread bool
+}
+
+// span is what became of one field of a message that is open.
+type span struct {
+	seen bool
+	// from and to are its place in [decoder.out], kept and keptTo in [extras.kept].
+	from, to, kept, keptTo int
+}
+
+// maxIdle is how much memory is kept for the next answer.
+const maxIdle = 1 << 20
+
+// decode fills resp, whose earlier content is lost, and answers what else there is to
+// tell. After an error, which is a [*FormatError], resp is empty. Nothing of body is
+// kept.
+func (s *shapes) decode(body []byte, resp proto.Message) (findings, error) {
 	proto.Reset(resp)
-	d := &decoder{shapes: s, drift: map[string]int{}}
-	err := d.message(resp.ProtoReflect(), object, &place{index: -1}, nil)
-	if err != nil {
-		proto.Reset(resp)
+	d, reused := s.idle.Get().(*decoder)
+	if !reused {
+		d = &decoder{}
 	}
-	return d.drift, err
+	defer s.done(d)
+	d.src = body
+	if err := d.answer(s.of(resp.ProtoReflect().Descriptor())); err != nil {
+		return findings{}, err
+	}
+	if err := proto.Unmarshal(d.out, resp); err != nil {
+		proto.Reset(resp)
+		return findings{}, fmt.Errorf("reading what was decoded: %w", err) // a bug
+	}
+	return d.found, nil
 }
 
-func (d *decoder) message(msg protoreflect.Message, object map[string]any, here *place, keep *extras) error {
-	known := d.shapes.of(msg.Descriptor())
-	if known.extra != nil {
-		keep = &extras{from: here}
+// done keeps the decoder's memory for the next answer, and nothing of this one: there
+// may be secrets in it.
+func (s *shapes) done(d *decoder) {
+	clear(d.out)
+	clear(d.at[:cap(d.at)])
+	if cap(d.out) <= maxIdle {
+		s.idle.Put(&decoder{out: d.out[:0], at: d.at[:0], spans: d.spans[:0]})
 	}
-	// In order, so that the same answer always gives the same error and the same extras.
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		value := object[name]
-		if value == nil {
-			continue // null is absent
+}
+
+// answer reads all of it.
+func (d *decoder) answer(root *shape) error {
+	if first := d.next(); first != '{' {
+		if _, err := d.skip(); err != nil {
+			return err
 		}
-		at := &place{up: here, name: name, index: -1}
-		field, ok := known.fields[name]
-		switch {
-		case !ok:
-			d.unknown(at, keep, redacted(name, value))
-		case field.local:
-			d.note(at) // ours: the vendor cannot set it
-		default:
-			if err := d.field(msg, field.FieldDescriptor, value, at, keep); err != nil {
-				return err
-			}
-		}
+		return &FormatError{Problem: "the answer is " + kindOf(first) + ", not a JSON object"}
 	}
-	if known.extra != nil {
-		if extra := keep.message(); extra != nil {
-			msg.Set(known.extra, protoreflect.ValueOfMessage(extra.ProtoReflect()))
-		}
+	if err := d.message(root, nil); err != nil {
+		return err
+	}
+	if d.next(); d.pos < len(d.src) {
+		return &FormatError{Problem: "something follows the answer's JSON"}
 	}
 	return nil
 }
 
-func (d *decoder) field(
-	msg protoreflect.Message, fd protoreflect.FieldDescriptor, value any, at *place, keep *extras,
-) error {
-	if fd.IsMap() {
-		return at.problem("maps are not used with the vendor")
+// message reads an object, at whose bracket it stands. What its shape does not know is
+// kept with the nearest message around it that can, which is keep's unless it is this.
+func (d *decoder) message(known *shape, keep *extras) error {
+	own := known.extra != 0 && d.hidden == 0
+	if own {
+		keep = &extras{from: len(d.at)}
 	}
-	if !fd.IsList() {
-		v, ok, err := d.value(fd, value, at, keep, func() protoreflect.Value { return msg.NewField(fd) })
-		if ok && err == nil {
-			msg.Set(fd, v)
-		}
+	base := len(d.spans)
+	d.spans = append(d.spans, known.unseen...)
+	d.at = append(d.at, step{index: -1})
+	if err := d.open(); err != nil {
 		return err
 	}
-	items, ok := value.([]any)
-	if !ok {
-		return at.want("a list", value)
-	}
-	list := msg.Mutable(fd).List()
-	for i, item := range items {
-		if item == nil {
-			continue
-		}
-		v, ok, err := d.value(fd, item, &place{up: at.up, name: at.name, index: i}, keep, list.NewElement)
+	for first := true; ; first = false {
+		name, more, err := d.member(first)
 		if err != nil {
 			return err
 		}
-		if ok {
-			list.Append(v)
+		if !more {
+			break
 		}
+		if err := d.named(name, known, base, keep); err != nil {
+			return err
+		}
+	}
+	d.at = d.at[:len(d.at)-1]
+	d.spans = d.spans[:base]
+	if own {
+		return d.writeExtras(known.extra, keep)
 	}
 	return nil
 }
 
-// value reads one value; false says that it counts as absent.
-func (d *decoder) value(
-	fd protoreflect.FieldDescriptor, value any, at *place, keep *extras, fresh func() protoreflect.Value,
-) (protoreflect.Value, bool, error) {
-	switch fd.Kind() {
-	case protoreflect.EnumKind:
-		return d.enum(fd, value, at, keep)
-	case protoreflect.MessageKind:
-		if v, done, ok, err := wellKnown(fd.Message(), value, at); done {
-			return v, ok, err
+// named reads the value that follows its name.
+func (d *decoder) named(name []byte, known *shape, base int, keep *extras) error {
+	f := known.fields[string(name)]
+	if f == nil {
+		d.at[len(d.at)-1].name = string(name)
+		return d.foreign(nil, keep)
+	}
+	d.at[len(d.at)-1].name = f.name
+	if f.local {
+		return d.foreign(f, keep)
+	}
+	return d.known(f, base, keep)
+}
+
+// foreign reads a value that is no field of the vendor's: one that we do not know, or
+// one of ours, which the vendor cannot set.
+func (d *decoder) foreign(f *field, keep *extras) error {
+	if d.next() == 'n' {
+		return d.word("null") // null is absent
+	}
+	if f == nil && len(d.at) == 1 && d.at[0].name == "request_id" && d.next() == '"' {
+		id, err := d.text()
+		d.found.requestID = clip(string(id), maxID)
+		return err
+	}
+	raw, err := d.skip()
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		d.note(driftReserved, "")
+		return nil
+	}
+	d.note(driftField, "")
+	d.keep(keep, raw, looksSecret(d.at[len(d.at)-1].name))
+	return nil
+}
+
+// known reads a field's value. Of several, the last counts, as if the others had not
+// come.
+func (d *decoder) known(f *field, base int, keep *extras) error {
+	if d.spans[base+f.index].seen {
+		d.note(driftTwice, "")
+		d.erase(base, f.index, keep)
+	}
+	now := span{seen: true, from: len(d.out), kept: keep.len()}
+	if err := d.value(f, keep); err != nil {
+		return err
+	}
+	now.to, now.keptTo = len(d.out), keep.len()
+	d.spans[base+f.index] = now
+	return nil
+}
+
+// erase takes back what a value of a field of the innermost message left behind.
+func (d *decoder) erase(base, index int, keep *extras) {
+	old := d.spans[base+index]
+	d.out = slices.Delete(d.out, old.from, old.to)
+	for i := base; i < len(d.spans); i++ {
+		if s := &d.spans[i]; s.from >= old.to {
+			s.from -= old.to - old.from
+			s.to -= old.to - old.from
 		}
-		object, ok := value.(map[string]any)
-		if !ok {
-			return protoreflect.Value{}, false, at.want("an object", value)
+	}
+	keep.erase(old.kept, old.keptTo)
+}
+
+// value reads all that stands in a field's place.
+func (d *decoder) value(f *field, keep *extras) error {
+	if d.next() == 'n' {
+		return d.word("null") // null is absent
+	}
+	if f.secret {
+		d.hidden++
+		defer func() { d.hidden-- }()
+	}
+	if !f.list {
+		return d.one(f, keep)
+	}
+	if d.next() != '[' {
+		return d.wrong(f, "a list", keep)
+	}
+	return d.elements(f, keep)
+}
+
+// elements reads a list. An element of the wrong form is left out, like null.
+func (d *decoder) elements(f *field, keep *extras) error {
+	if err := d.open(); err != nil {
+		return err
+	}
+	last := len(d.at) - 1
+	for i := 0; ; i++ {
+		more, err := d.item(i == 0)
+		if err != nil {
+			return err
 		}
-		v := fresh()
-		return v, true, d.message(v.Message(), object, at, keep)
-	default:
-		return scalar(fd, value, at)
+		if !more {
+			d.at[last].index = -1
+			return nil
+		}
+		d.at[last].index = i
+		if d.next() == 'n' {
+			err = d.word("null")
+		} else {
+			err = d.one(f, keep)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
-func (d *decoder) enum(
-	fd protoreflect.FieldDescriptor, value any, at *place, keep *extras,
-) (protoreflect.Value, bool, error) {
-	var known protoreflect.EnumValueDescriptor
-	switch v := value.(type) {
-	case string:
-		if v == "" {
-			return protoreflect.Value{}, false, nil
+// one reads a value or an element, which is not null.
+func (d *decoder) one(f *field, keep *extras) error {
+	switch f.form {
+	case formMessage:
+		if d.next() != '{' {
+			return d.wrong(f, "an object", keep)
 		}
-		known = fd.Enum().Values().ByName(protoreflect.Name(v))
-	case json.Number:
-		n, ok := integer(v.String(), 32)
-		if !ok {
-			return protoreflect.Value{}, false, at.want("an enum value", value)
+		mark := d.begin(f.tag)
+		if err := d.message(f.shape, keep); err != nil {
+			return err
 		}
-		known = fd.Enum().Values().ByNumber(protoreflect.EnumNumber(n))
-	default:
-		return protoreflect.Value{}, false, at.want("an enum value", value)
+		d.end(mark)
+		return nil
+	case formBool:
+		return d.boolean(f, keep)
+	case formString:
+		return d.characters(f, keep)
+	case formEnum:
+		return d.enum(f, keep)
+	case formTime:
+		return d.time(f, keep)
+	case formObject, formList, formAny:
+		return d.free(f, keep)
+	case formInt32, formInt64, formUint32, formUint64, formFloat, formDouble:
+		return d.numeric(f, keep)
+	case formUnused:
 	}
-	if known == nil {
-		d.unknown(at, keep, value)
-		return protoreflect.Value{}, false, nil
-	}
-	return protoreflect.ValueOfEnum(known.Number()), true, nil
+	return d.wrong(f, "what is not used with the vendor", keep)
 }
 
-// wellKnown reads the messages that JSON writes in a form of their own; done
-// says that the message is one of them.
-func wellKnown(d protoreflect.MessageDescriptor, value any, at *place) (v protoreflect.Value, done, ok bool, err error) {
-	switch d.FullName() {
-	case "google.protobuf.Timestamp":
-		t, ok, err := timestamp(value, at)
-		if !ok || err != nil {
-			return v, true, false, err
-		}
-		return protoreflect.ValueOfMessage(timestamppb.New(t).ProtoReflect()), true, true, nil
-	case "google.protobuf.Struct":
-		object, ok := value.(map[string]any)
-		if !ok {
-			return v, true, false, at.want("an object", value)
-		}
-		return protoreflect.ValueOfMessage((&structpb.Struct{Fields: freeFields(object)}).ProtoReflect()), true, true, nil
-	case "google.protobuf.ListValue":
-		items, ok := value.([]any)
-		if !ok {
-			return v, true, false, at.want("a list", value)
-		}
-		return protoreflect.ValueOfMessage(freeList(items).ProtoReflect()), true, true, nil
-	case "google.protobuf.Value":
-		return protoreflect.ValueOfMessage(freeValue(value).ProtoReflect()), true, true, nil
+// begin opens what has its length before it, and end closes it.
+func (d *decoder) begin(tag uint64) (mark int) {
+	d.out = append(protowire.AppendVarint(d.out, tag), 0)
+	return len(d.out)
+}
+
+func (d *decoder) end(mark int) {
+	length := len(d.out) - mark
+	size := protowire.SizeVarint(uint64(length))
+	if size > 1 { // begin left room for one byte
+		d.out = append(d.out, make([]byte, size-1)...)
+		copy(d.out[mark+size-1:], d.out[mark:mark+length])
 	}
-	return v, false, false, nil
+	protowire.AppendVarint(d.out[:mark-1], uint64(length))
 }

@@ -25,6 +25,9 @@ type Reply struct {
 	RetryAfter time.Duration
 	// Duration is from before the request to after the last byte of the answer.
 	Duration time.Duration
+	// Misread says that the message lacks something that the answer has, for it came in
+	// a form that it cannot have. So what the message does not show may exist.
+	Misread bool
 	// Date is the vendor's clock when it answered; zero when absent.
 	Date time.Time
 }

@@ -1,96 +1,190 @@
 package upstream
 
 import (
-	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // exact is the first integer that a float64 may have rounded.
 const exact = 1 << 53
 
-// scalar reads a value without parts; false says that it counts as absent.
-//
-//nolint:exhaustive // what is left out is refused
-func scalar(fd protoreflect.FieldDescriptor, value any, at *place) (protoreflect.Value, bool, error) {
-	switch fd.Kind() {
-	case protoreflect.BoolKind:
-		b, ok := value.(bool)
-		if !ok {
-			return protoreflect.Value{}, false, at.want("true or false", value)
-		}
-		return protoreflect.ValueOfBool(b), true, nil
-	case protoreflect.StringKind:
-		s, ok := value.(string)
-		if !ok {
-			return protoreflect.Value{}, false, at.want("a string", value)
-		}
-		return protoreflect.ValueOfString(s), true, nil
-	}
-	digits, ok := number(value)
-	if !ok {
-		return protoreflect.Value{}, false, at.want("a number", value)
-	}
-	if digits == "" {
-		return protoreflect.Value{}, false, nil
-	}
-	switch fd.Kind() {
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		if n, ok := integer(digits, 32); ok {
-			return protoreflect.ValueOfInt32(int32(n)), true, nil
-		}
-		return protoreflect.Value{}, false, at.problem("is no whole number of 32 bits")
-	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-		if n, ok := integer(digits, 64); ok {
-			return protoreflect.ValueOfInt64(n), true, nil
-		}
-		return protoreflect.Value{}, false, at.problem("is no whole number of 64 bits")
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		if n, ok := natural(digits, 32); ok {
-			return protoreflect.ValueOfUint32(uint32(n)), true, nil
-		}
-		return protoreflect.Value{}, false, at.problem("is no natural number of 32 bits")
-	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		if n, ok := natural(digits, 64); ok {
-			return protoreflect.ValueOfUint64(n), true, nil
-		}
-		return protoreflect.Value{}, false, at.problem("is no natural number of 64 bits")
-	case protoreflect.DoubleKind:
-		if f, err := strconv.ParseFloat(digits, 64); err == nil {
-			return protoreflect.ValueOfFloat64(f), true, nil
-		}
-		return protoreflect.Value{}, false, at.problem("is out of range")
-	case protoreflect.FloatKind:
-		if f, err := strconv.ParseFloat(digits, 32); err == nil {
-			return protoreflect.ValueOfFloat32(float32(f)), true, nil
-		}
-		return protoreflect.Value{}, false, at.problem("is out of range")
+func (d *decoder) varint(tag, value uint64) {
+	d.out = protowire.AppendVarint(protowire.AppendVarint(d.out, tag), value)
+}
+
+func (d *decoder) boolean(f *field, keep *extras) error {
+	switch d.next() {
+	case 't':
+		d.varint(f.tag, 1)
+		return d.word("true")
+	case 'f':
+		d.varint(f.tag, 0)
+		return d.word("false")
 	default:
-		return protoreflect.Value{}, false, at.problem("is of a kind that is not used with the vendor")
+		return d.wrong(f, "true or false", keep)
 	}
 }
 
-// number is a value's digits: a JSON number, or one in a string as the vendor
-// writes its 64-bit integers. An empty string is no number yet, and absent.
-func number(value any) (digits string, ok bool) {
-	switch v := value.(type) {
-	case json.Number:
-		return v.String(), true
-	case string:
-		if v == "" {
-			return "", true
-		}
-		// The grammar of JSON numbers, which keeps out NaN, 0x10 and 1_000.
-		first := v[0]
-		return v, (first == '-' || first >= '0' && first <= '9') && v == strings.TrimSpace(v) && json.Valid([]byte(v))
+func (d *decoder) characters(f *field, keep *extras) error {
+	if d.next() != '"' {
+		return d.wrong(f, "a string", keep)
 	}
-	return "", false
+	text, err := d.text()
+	d.out = protowire.AppendBytes(protowire.AppendVarint(d.out, f.tag), text)
+	return err
+}
+
+// enum takes a value's name or number; an empty name is absent.
+func (d *decoder) enum(f *field, keep *extras) error {
+	first := d.next()
+	start := d.pos
+	var number protoreflect.EnumNumber
+	var known bool
+	switch {
+	case first == '"':
+		name, err := d.text()
+		if err != nil || len(name) == 0 {
+			return err
+		}
+		number, known = f.enum[string(name)]
+	case isNumeric(first):
+		digits, err := d.number()
+		if err != nil {
+			return err
+		}
+		n, ok := integer(string(digits), 32)
+		if !ok {
+			d.misfit(f, digits, "is a number where an enum value belongs", keep)
+			return nil
+		}
+		number = protoreflect.EnumNumber(n)
+		known = slices.Contains(slices.Collect(maps.Values(f.enum)), number)
+	default:
+		return d.wrong(f, "an enum value", keep)
+	}
+	if !known {
+		d.note(driftValue, "")
+		d.keep(keep, d.src[start:d.pos], false)
+		return nil
+	}
+	d.varint(f.tag, uint64(number))
+	return nil
+}
+
+// time takes RFC 3339 times and dates; an empty string is absent.
+func (d *decoder) time(f *field, keep *extras) error {
+	if d.next() != '"' {
+		return d.wrong(f, "a time", keep)
+	}
+	start := d.pos
+	text, err := d.text()
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	t, ok := moment(string(text))
+	if !ok {
+		d.misfit(f, d.src[start:d.pos], "is no RFC 3339 time", keep)
+		return nil
+	}
+	mark := d.begin(f.tag)
+	d.varint(timeSeconds, uint64(t.Unix()))
+	d.varint(timeNanos, uint64(t.Nanosecond()))
+	d.end(mark)
+	return nil
+}
+
+// moment reads what a Timestamp can hold.
+func moment(text string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t, err = time.Parse(time.DateOnly, text)
+	}
+	year := t.UTC().Year()
+	return t, err == nil && year >= 1 && year <= 9999
+}
+
+// numeric takes a number, or one in a string as the vendor writes its 64-bit integers.
+// An empty string is no number yet, and absent.
+func (d *decoder) numeric(f *field, keep *extras) error {
+	first := d.next()
+	start := d.pos
+	var digits []byte
+	var err error
+	switch {
+	case isNumeric(first):
+		digits, err = d.number()
+	case first == '"':
+		digits, err = d.text()
+	default:
+		return d.wrong(f, "a number", keep)
+	}
+	if err != nil || len(digits) == 0 {
+		return err
+	}
+	problem := "is a string where a number belongs"
+	if first != '"' || isNumber(digits) {
+		problem = d.writeNumber(f, string(digits))
+	}
+	if problem != "" {
+		d.misfit(f, d.src[start:d.pos], problem, keep)
+	}
+	return nil
+}
+
+// writeNumber answers what is wrong with the number, if it cannot be written.
+func (d *decoder) writeNumber(f *field, digits string) (problem string) {
+	switch f.form {
+	case formInt32, formInt64:
+		bits := 32
+		if f.form == formInt64 {
+			bits = 64
+		}
+		n, ok := integer(digits, bits)
+		if !ok {
+			return "is no whole number of " + strconv.Itoa(bits) + " bits"
+		}
+		d.varint(f.tag, uint64(n))
+	case formUint32, formUint64:
+		bits := 32
+		if f.form == formUint64 {
+			bits = 64
+		}
+		n, ok := natural(digits, bits)
+		if !ok {
+			return "is no natural number of " + strconv.Itoa(bits) + " bits"
+		}
+		d.varint(f.tag, n)
+	case formFloat:
+		n, err := strconv.ParseFloat(digits, 32)
+		if err != nil {
+			return "is out of range"
+		}
+		d.out = protowire.AppendFixed32(protowire.AppendVarint(d.out, f.tag), math.Float32bits(float32(n)))
+	default: // formDouble
+		n, err := strconv.ParseFloat(digits, 64)
+		if err != nil {
+			return "is out of range"
+		}
+		d.out = protowire.AppendFixed64(protowire.AppendVarint(d.out, f.tag), math.Float64bits(n))
+	}
+	return ""
+}
+
+// isNumeric tells a number by its first byte.
+func isNumeric(first byte) bool { return first == '-' || first-'0' <= 9 }
+
+// isNumber goes by the grammar of JSON numbers, which keeps out NaN, 0x10 and 1_000.
+func isNumber(text []byte) bool {
+	s := scanner{src: text}
+	_, err := s.number()
+	return err == nil && s.pos == len(text)
 }
 
 func integer(digits string, bits int) (int64, bool) {
@@ -122,62 +216,4 @@ func whole(digits string) (float64, bool) {
 	}
 	f, err := strconv.ParseFloat(digits, 64)
 	return f, err == nil && f == math.Trunc(f) && math.Abs(f) < exact
-}
-
-// timestamp reads RFC 3339, or a bare date as its first moment in UTC.
-func timestamp(value any, at *place) (time.Time, bool, error) {
-	s, ok := value.(string)
-	if !ok {
-		return time.Time{}, false, at.want("a time", value)
-	}
-	if s == "" {
-		return time.Time{}, false, nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		t, err = time.Parse(time.DateOnly, s)
-	}
-	if err != nil || timestamppb.New(t).CheckValid() != nil {
-		return time.Time{}, false, at.problem("is no RFC 3339 time")
-	}
-	return t, true, nil
-}
-
-// freeValue is free-form JSON. A Struct holds numbers as float64; an integer
-// that would be rounded is kept as a string of its digits.
-func freeValue(value any) *structpb.Value {
-	switch v := value.(type) {
-	case bool:
-		return structpb.NewBoolValue(v)
-	case string:
-		return structpb.NewStringValue(v)
-	case json.Number:
-		f, err := v.Float64()
-		if err != nil || math.Abs(f) >= exact && !strings.ContainsAny(v.String(), ".eE") {
-			return structpb.NewStringValue(v.String())
-		}
-		return structpb.NewNumberValue(f)
-	case map[string]any:
-		return structpb.NewStructValue(&structpb.Struct{Fields: freeFields(v)})
-	case []any:
-		return structpb.NewListValue(freeList(v))
-	default:
-		return structpb.NewNullValue()
-	}
-}
-
-func freeFields(object map[string]any) map[string]*structpb.Value {
-	fields := make(map[string]*structpb.Value, len(object))
-	for name, v := range object {
-		fields[name] = freeValue(v)
-	}
-	return fields
-}
-
-func freeList(items []any) *structpb.ListValue {
-	values := make([]*structpb.Value, len(items))
-	for i, v := range items {
-		values[i] = freeValue(v)
-	}
-	return &structpb.ListValue{Values: values}
 }

@@ -37,6 +37,12 @@ type presetView struct {
 	Metrics       []metricView `json:"metrics"`
 	StarMetric    *starMetric  `json:"star_metric,omitempty"`
 	CreatedAt     string       `json:"created_at"`
+
+	CandidateUUID   string         `json:"candidate_model_uuid,omitempty"`
+	CandidateName   string         `json:"candidate_model_name,omitempty"`
+	CandidateSource string         `json:"candidate_model_source,omitempty"`
+	Inference       *inferenceView `json:"candidate_inference_config,omitempty"`
+	SystemPrompt    string         `json:"candidate_system_prompt,omitempty"`
 }
 
 // listPresets carries out GET /v2/gen-ai/model_evaluation_presets.
@@ -128,6 +134,8 @@ func (st *state) presetView(preset *evaluationPreset) presetView {
 	view := presetView{
 		UUID: preset.uuid, Name: preset.name, SavedSections: preset.sections,
 		Metrics: st.metricViews(mapped(preset.metrics, st.metric)), StarMetric: preset.star, CreatedAt: stamp(preset.createdAt),
+		CandidateUUID: preset.candidate.uuid, CandidateName: preset.candidate.name, CandidateSource: preset.candidate.source,
+		Inference: preset.inference.orNone(), SystemPrompt: preset.inference.SystemPrompt,
 	}
 	if preset.judge != nil {
 		view.JudgeUUID, view.JudgeName = preset.judge.uuid, preset.judge.name
