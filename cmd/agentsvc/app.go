@@ -126,17 +126,14 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 		a.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
 	a.server, err = service.New(service.Config{
-		Handlers: service.Handlers{
-			Agents:     &service.Agents{Mirror: copied, Operations: engine},
-			Routes:     &service.AgentRoutes{Mirror: copied, Operations: engine},
-			Keys:       &service.AgentKeys{Mirror: copied, Operations: engine},
-			Operations: &service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens)},
-			Audit:      &service.Audit{Reader: audit.NewReader(store, tokens)},
-			Resources:  &service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store)},
-			Teams:      &service.Teams{},
-		},
+		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine}), service.Ours(
+			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens)},
+			&service.Audit{Reader: audit.NewReader(store, tokens)},
+			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
+			&service.Teams{},
+		)...),
 		Authenticator: auth(store),
-		Guard:         access.New(store, log),
+		Guard:         access.New(store, copied.Knows, log),
 		Log:           log,
 		Ready:         func(ctx context.Context) error { return schemaCurrent(ctx, pool) },
 		Metrics:       promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),

@@ -26,11 +26,18 @@ const PlatformTeam = "platform"
 // Guard decides.
 type Guard struct {
 	store *db.Store
+	knows Knows
 	log   *slog.Logger
 }
 
+// Knows says whether every resource of a kind is known to us, so that one that is not
+// does not exist.
+type Knows func(ctx context.Context, caller identity.Caller, kind string) (bool, error)
+
 // New makes a guard that looks up owners in store.
-func New(store *db.Store, log *slog.Logger) *Guard { return &Guard{store: store, log: log} }
+func New(store *db.Store, knows Knows, log *slog.Logger) *Guard {
+	return &Guard{store: store, knows: knows, log: log}
+}
 
 // Decision is what was found out on the way to a yes.
 type Decision struct {

@@ -46,12 +46,17 @@ type world struct {
 	callers map[string]identity.Caller
 }
 
+// onlyAgents is a copy that has all agents, and of other kinds what it came across.
+func onlyAgents(_ context.Context, _ identity.Caller, kind string) (bool, error) {
+	return kind == "agent", nil
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	pool := dbtest.New(t)
 	store := db.New(pool)
 	w := &world{
-		pool: pool, guard: access.New(store, slog.New(slog.DiscardHandler)),
+		pool: pool, guard: access.New(store, onlyAgents, slog.New(slog.DiscardHandler)),
 		teams: map[string]uuid.UUID{}, callers: map[string]identity.Caller{},
 	}
 	for _, name := range []string{"payments", "search", access.PlatformTeam} {
@@ -353,7 +358,7 @@ func TestDenialThatCannotBeRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	guard := access.New(db.New(pool), slog.New(slog.DiscardHandler))
+	guard := access.New(db.New(pool), onlyAgents, slog.New(slog.DiscardHandler))
 	for name, req := range map[string]proto.Message{
 		"no look-up": &pb.ClaimResourceRequest{}, "look-up": &pb.GetAgentRequest{Uuid: paymentsAgent},
 	} {

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -22,10 +23,6 @@ const (
 	kindOperation = "operation"
 )
 
-// kindAgent is the kind that the mirror knows all of: an agent that is not there
-// does not exist.
-const kindAgent = "agent"
-
 // request is one call being decided.
 type request struct {
 	*Guard
@@ -41,14 +38,21 @@ type thing struct {
 
 	// team is zero for what belongs to none.
 	team identity.Team
+	// shared is what every caller may see.
+	shared bool
+	// called is what the caller called it, where that is not its uuid.
+	called string
 }
 
 // check wants a yes for everything that one target names, and answers it in the
 // request's order.
 func (r request) check(ctx context.Context, target *pb.Target) ([]thing, error) {
 	named := methods.Strings(r.message, target.GetField())
-	if target.GetKind() == kindTeam {
+	switch {
+	case target.GetKind() == kindTeam:
 		return r.checkTeams(ctx, target, named)
+	case target.GetByName():
+		return r.checkNames(ctx, target, named)
 	}
 	ids := make([]uuid.UUID, 0, len(named))
 	for _, text := range named {
@@ -71,7 +75,9 @@ func (r request) check(ctx context.Context, target *pb.Target) ([]thing, error) 
 // checkTeams is about the teams named, or for something new the only team that its
 // owner can be.
 func (r request) checkTeams(ctx context.Context, target *pb.Target, names []string) ([]thing, error) {
-	if len(names) == 0 && r.method.Access.GetAction() == pb.Action_ACTION_CREATE {
+	switch action := r.method.Access.GetAction(); {
+	case len(names) > 0:
+	case action == pb.Action_ACTION_CREATE || action == pb.Action_ACTION_REVEAL:
 		only, err := r.onlyTeam(target.GetField())
 		if err != nil {
 			return nil, err
@@ -154,27 +160,26 @@ func (r request) teamName(ctx context.Context, id uuid.UUID) (string, error) {
 }
 
 func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uuid.UUID) ([]thing, error) {
-	rows, err := r.store.Owners(ctx, dbsql.OwnersParams{Kind: target.GetKind(), Uuids: ids})
+	known, err := r.owners(ctx, target.GetKind(), ids)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
-	}
-	known := make(map[uuid.UUID]dbsql.OwnersRow, len(rows))
-	for _, row := range rows {
-		known[row.UUID] = row
+		return nil, err
 	}
 	things := make([]thing, 0, len(ids))
 	for _, id := range ids {
 		row, isKnown := known[id]
-		t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: id, Name: row.Name}}
+		if !isKnown && target.GetIfKnown() {
+			continue // of another kind
+		}
+		t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: id, Name: row.Name}, shared: row.Shared}
 		if row.TeamID != nil {
 			t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
 		}
-		switch {
-		case !isKnown && (target.GetKind() == kindAgent || !r.caller.Admin()):
-			// A kind that is not mirrored may well exist at the vendor: an administrator
-			// is taken at their word, and the vendor says if not.
-			return nil, fault.NotFound(target.GetKind(), id.String())
-		case row.Deleted && !r.maySeeDeleted(target, t):
+		if !isKnown {
+			if err := r.mayNameUnknown(ctx, target, id); err != nil {
+				return nil, err
+			}
+		}
+		if row.Deleted && !r.maySeeDeleted(target, t) {
 			return nil, fault.NotFound(target.GetKind(), id.String())
 		}
 		if err := r.allow(target, t); err != nil {
@@ -184,6 +189,67 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 			return nil, err
 		}
 		things = append(things, t)
+	}
+	return things, nil
+}
+
+// owners are what is known of the named resources. Before one of a kind that was never
+// listed counts as unknown, it is.
+func (r request) owners(ctx context.Context, kind string, ids []uuid.UUID) (map[uuid.UUID]dbsql.OwnersRow, error) {
+	known := make(map[uuid.UUID]dbsql.OwnersRow, len(ids))
+	for again := false; ; again = true {
+		rows, err := r.store.Owners(ctx, dbsql.OwnersParams{Kind: kind, Uuids: ids})
+		if err != nil {
+			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
+		}
+		for _, row := range rows {
+			known[row.UUID] = row
+		}
+		if again || !slices.ContainsFunc(ids, func(id uuid.UUID) bool { _, isKnown := known[id]; return !isKnown }) {
+			return known, nil
+		}
+		if all, err := r.knows(ctx, r.caller, kind); err != nil || !all {
+			return known, err
+		}
+	}
+}
+
+// mayNameUnknown refuses what our copy does not have. Where it cannot have all of a kind,
+// such a resource may well exist at the vendor: an administrator is taken at their word,
+// and the vendor says if not.
+func (r request) mayNameUnknown(ctx context.Context, target *pb.Target, id uuid.UUID) error {
+	all, err := r.knows(ctx, r.caller, target.GetKind())
+	if err != nil {
+		return err
+	}
+	if all || !r.caller.Admin() {
+		return fault.NotFound(target.GetKind(), id.String())
+	}
+	return nil
+}
+
+// checkNames is about everything that has one of the names. What has none is unknown, as
+// with uuids.
+func (r request) checkNames(ctx context.Context, target *pb.Target, names []string) ([]thing, error) {
+	var things []thing
+	for _, name := range names {
+		rows, err := r.store.OwnersByName(ctx, dbsql.OwnersByNameParams{Kind: target.GetKind(), Name: name})
+		if err != nil {
+			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
+		}
+		if len(rows) == 0 && !r.caller.Admin() {
+			return nil, fault.NotFound(target.GetKind(), name)
+		}
+		for _, row := range rows {
+			t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: row.UUID, Name: row.Name}, shared: row.Shared, called: name}
+			if row.TeamID != nil {
+				t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
+			}
+			if err := r.allow(target, t); err != nil {
+				return nil, err
+			}
+			things = append(things, t)
+		}
 	}
 	return things, nil
 }
@@ -227,11 +293,14 @@ func (r request) allow(target *pb.Target, t thing) error {
 	if t.team.ID != uuid.Nil {
 		role = r.caller.Role(t.team.ID)
 	}
+	if t.shared {
+		role = max(role, pb.Role_ROLE_VIEWER)
+	}
 	switch {
 	case role >= needed:
 		return nil
 	case role != pb.Role_ROLE_UNSPECIFIED:
-		return denied("this takes the role %s in team %s, where you are %s", roleName(needed), t.team.Name, roleName(role)).on(t)
+		return r.tooLow(needed, role, t)
 	case !r.caller.SeesAll():
 		return (&refusal{fault: fault.NotFound(t.Kind, r.nameOf(t))}).on(t)
 	case t.team.ID == uuid.Nil:
@@ -242,11 +311,22 @@ func (r request) allow(target *pb.Target, t thing) error {
 	}
 }
 
+// tooLow is the refusal of a caller who may see the thing.
+func (r request) tooLow(needed, role pb.Role, t thing) error {
+	if t.team.ID == uuid.Nil {
+		return denied("everybody may see this, and it belongs to no team that could change it: that is for administrators").on(t)
+	}
+	return denied("this takes the role %s in team %s, where you are %s", roleName(needed), t.team.Name, roleName(role)).on(t)
+}
+
 // nameOf is what the caller called it, so that a team that exists and one that
 // does not are refused in the same words.
 func (r request) nameOf(t thing) string {
-	if t.Kind == kindTeam {
+	switch {
+	case t.Kind == kindTeam:
 		return t.Name
+	case t.called != "":
+		return t.called
 	}
 	return t.UUID.String()
 }

@@ -17,6 +17,9 @@ type Visible struct {
 	All bool
 	// Teams are those whose rows are shown. None and not All shows nothing.
 	Teams []uuid.UUID
+	// Shared shows what every caller may see as well. Only for lists of kinds that have
+	// such: they are short, so one condition serves all teams.
+	Shared bool
 }
 
 // maxCount is how far rows are counted.
@@ -48,7 +51,11 @@ func teamField() listing.Field {
 // Postgres sort all that they ever did.
 func (l list) page(visible Visible, page listing.Page) string {
 	from, where := "", slices.Clone(l.where)
-	if !visible.All {
+	switch {
+	case visible.All:
+	case visible.Shared:
+		where = append(where, "(x.shared OR x.team_id = ANY ("+l.args.Add(teams(visible))+"::uuid[]))")
+	default:
 		from = "unnest(" + l.args.Add(teams(visible)) + "::uuid[]) AS visible (team_id) CROSS JOIN LATERAL "
 		where = append(where, "x.team_id = visible.team_id")
 	}
@@ -65,7 +72,11 @@ func (l list) page(visible Visible, page listing.Page) string {
 func (l list) count(visible Visible, filter listing.Filter) string {
 	where := slices.Clone(l.where)
 	if !visible.All {
-		where = append(where, "x.team_id = ANY ("+l.args.Add(teams(visible))+"::uuid[])")
+		mine := "x.team_id = ANY (" + l.args.Add(teams(visible)) + "::uuid[])"
+		if visible.Shared {
+			mine = "(x.shared OR " + mine + ")"
+		}
+		where = append(where, mine)
 	}
 	where = append(where, filter.SQL(l.args))
 	return "SELECT count(*) FROM (SELECT FROM " + l.table + " AS x WHERE " + strings.Join(where, " AND ") +

@@ -38,10 +38,13 @@ func (r ResourceRow) SortKeys() []string { return r.Keys }
 // ResourceList says which resources are listed, besides the page's filter.
 type ResourceList struct {
 	Visible Visible
-	// Kind limits the list to one kind, unless it is empty.
+	// Kind limits the list to one kind. If it is empty, what can belong to nobody is
+	// left out: there is a list for each such kind.
 	Kind string
-	// OnlyRunning limits the list to what is deployed.
-	OnlyRunning bool
+	// Only limits the list to these, unless it is nil.
+	Only []uuid.UUID
+	// PartOf limits the list to the parts of a resource, unless it is nil.
+	PartOf *uuid.UUID
 }
 
 // ResourceSchema is what resources of all kinds are filtered by. They are ordered
@@ -56,17 +59,14 @@ func ResourceSchema() *listing.Schema {
 	}
 }
 
-// AgentSchema is what agents are filtered and ordered by; the order is by name if
-// nothing else is asked for. Agents without a time are before those with one.
-func AgentSchema() *listing.Schema {
+// KindSchema is what resources of a kind are filtered and ordered by; attributes are
+// those that the kind has beside what all have, which are constants of the program. The
+// order is by name if nothing else is asked for. What has no time is before what has one.
+func KindSchema(attributes ...string) *listing.Schema {
 	byName := listing.Key{Name: "name", SQL: "x.name", Type: "text"}
 	byUUID := listing.Key{Name: "uuid", SQL: "x.uuid", Type: "uuid"}
-	return &listing.Schema{
-		Fields: append(resourceFields(),
-			listing.Field{Name: "visibility", Type: listing.Text, SQL: "coalesce(x.attributes->>'visibility', '')"},
-			listing.Field{Name: "model_uuid", Type: listing.Text, SQL: "coalesce(x.attributes->>'model_uuid', '')"},
-			listing.Field{Name: "version_hash", Type: listing.Text, SQL: "x.version_hash"},
-		),
+	schema := &listing.Schema{
+		Fields: append(resourceFields(), listing.Field{Name: "version_hash", Type: listing.Text, SQL: "x.version_hash"}),
 		Sortable: []listing.Key{
 			byName,
 			{Name: "created_at", SQL: "coalesce(x.upstream_created_at, '-infinity')", Type: "timestamptz"},
@@ -77,6 +77,12 @@ func AgentSchema() *listing.Schema {
 		},
 		Default: []listing.Key{byName, byUUID},
 	}
+	for _, name := range attributes {
+		schema.Fields = append(schema.Fields, listing.Field{
+			Name: name, Type: listing.Text, SQL: "coalesce(x.attributes->>'" + name + "', '')",
+		})
+	}
+	return schema
 }
 
 func resourceFields() []listing.Field {
@@ -105,8 +111,14 @@ func (r ResourceList) list() list {
 	if r.Kind != "" {
 		l.where = append(l.where, "x.kind = "+l.args.Add(r.Kind)+"::text")
 	}
-	if r.OnlyRunning {
-		l.where = append(l.where, "x.status = 'STATUS_RUNNING'")
+	if r.Kind == "" {
+		l.where = append(l.where, "(NOT x.shared OR x.team_id IS NOT NULL)")
+	}
+	if r.Only != nil {
+		l.where = append(l.where, "x.uuid = ANY ("+l.args.Add(r.Only)+"::uuid[])")
+	}
+	if r.PartOf != nil {
+		l.where = append(l.where, "x.parent_uuid = "+l.args.Add(*r.PartOf)+"::uuid")
 	}
 	return l
 }

@@ -94,7 +94,7 @@ func (w *world) agents(t *testing.T, which db.ResourceList, req *pb.ListAgentsRe
 	which.Kind = "agent"
 	uuids = []string{}
 	for {
-		page, err := w.tokens.Open(db.AgentSchema(), req)
+		page, err := w.tokens.Open(db.KindSchema("visibility", "model_uuid"), req)
 		if err != nil {
 			t.Fatalf("%v: %v", req, err)
 		}
@@ -171,7 +171,7 @@ func TestRowsThatComeAndGoDoNotShiftPages(t *testing.T) {
 	w := newWorld(t)
 	want, _ := w.agents(t, db.ResourceList{Visible: w.all}, &pb.ListAgentsRequest{PageSize: 1000})
 	req := &pb.ListAgentsRequest{PageSize: 10}
-	page, err := w.tokens.Open(db.AgentSchema(), req)
+	page, err := w.tokens.Open(db.KindSchema("visibility", "model_uuid"), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestAgentFiltersFind(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
-			f, err := db.AgentSchema().Filter(filter)
+			f, err := db.KindSchema("visibility", "model_uuid").Filter(filter)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,13 +258,20 @@ func TestAgentFiltersFind(t *testing.T) {
 	}
 }
 
-func TestOnlyRunningAndAnyKind(t *testing.T) {
+func TestSomeOnlyAndAnyKind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	got, _ := w.agents(t, db.ResourceList{Visible: w.all, OnlyRunning: true}, &pb.ListAgentsRequest{OnlyDeployed: new(bool)})
 	want := w.strings(t, theAgents+"status = 'STATUS_RUNNING' ORDER BY name, uuid")
+	only := []uuid.UUID{}
+	for _, id := range want {
+		only = append(only, uuid.MustParse(id))
+	}
+	got, _ := w.agents(t, db.ResourceList{Visible: w.all, Only: only}, &pb.ListAgentsRequest{})
 	if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
 		t.Error(diff)
+	}
+	if none, _ := w.agents(t, db.ResourceList{Visible: w.all, Only: []uuid.UUID{}}, &pb.ListAgentsRequest{}); len(none) != 0 {
+		t.Errorf("none of them: got %d", len(none))
 	}
 	count, err := w.store.CountListed(t.Context(), db.ResourceList{Visible: w.all}, listing.Filter{})
 	if err != nil || count != 57 {
@@ -323,7 +330,7 @@ func TestHostileValuesAreOnlyValues(t *testing.T) {
 // tryFilter checks that a filter is either refused by us or understood by Postgres.
 func (w *world) tryFilter(t *testing.T, filter string) {
 	t.Helper()
-	f, err := db.AgentSchema().Filter(filter)
+	f, err := db.KindSchema("visibility", "model_uuid").Filter(filter)
 	if err != nil {
 		if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_INVALID_REQUEST {
 			t.Errorf("%s: %v", filter, err)
@@ -348,7 +355,7 @@ func TestLongFiltersAreUnderstood(t *testing.T) {
 func TestACancelledCallListsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	page, err := w.tokens.Open(db.AgentSchema(), &pb.ListAgentsRequest{})
+	page, err := w.tokens.Open(db.KindSchema("visibility", "model_uuid"), &pb.ListAgentsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestOrdersHaveAnIndex(t *testing.T) {
 	} {
 		req := &pb.ListAgentsRequest{PageSize: 20, OrderBy: orderBy}
 		for range 2 { // the first page, and one after it
-			page, err := w.tokens.Open(db.AgentSchema(), req)
+			page, err := w.tokens.Open(db.KindSchema("visibility", "model_uuid"), req)
 			if err != nil {
 				t.Fatal(err)
 			}

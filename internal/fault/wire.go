@@ -64,6 +64,8 @@ func (e *Error) code() connect.Code {
 			return connect.CodeNotFound
 		case 409:
 			return connect.CodeAlreadyExists
+		case 410:
+			return connect.CodeFailedPrecondition // the vendor has ended what was asked for
 		}
 	}
 	return codeOf(e.Reason)

@@ -10,6 +10,9 @@ import (
 func SetPage(req proto.Message, page, size int32) bool {
 	m := req.ProtoReflect()
 	number, many := int32Field(m, "page"), int32Field(m, "per_page")
+	if many == nil {
+		many = int32Field(m, "limit") // the catalog's name for it
+	}
 	if number == nil || many == nil {
 		return false
 	}

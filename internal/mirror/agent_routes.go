@@ -43,7 +43,7 @@ func (m *Mirror) ListAgentRoutes(
 			ids = append(ids, id)
 		}
 	}
-	known, err := m.neighbours(ctx, ids)
+	known, err := m.rows(ctx, k, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (m *Mirror) ListAgentRoutes(
 		switch {
 		case row.DeletedAt != nil:
 		case !isKnown || !sees(caller, row.TeamID):
-			show(caller, child, row, isKnown)
+			show(caller, k, child, row, isKnown)
 			shown[i] = child
 		default:
 			group.Go(func() error {

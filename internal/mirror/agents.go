@@ -19,6 +19,8 @@ const (
 	routeKind    = "agent_route"
 	functionKind = "agent_function"
 	keyKind      = "agent_api_key"
+
+	workspaceKind = "workspace"
 )
 
 // rollbackMethod brings back whatever an agent had attached.
@@ -30,6 +32,9 @@ func agents() *kind {
 		name:    agentKind,
 		summary: (*pb.AgentListItem)(nil), full: (*pb.Agent)(nil),
 		list: "AgentService.ListAgents", items: "agents",
+		others: []string{
+			"WorkspaceService.ListWorkspaceAgents", "ProviderKeyService.ListAgentsByAnthropicApiKey", "ProviderKeyService.ListAgentsByOpenAiApiKey",
+		},
 		get: "AgentService.GetAgent", id: "uuid", item: "agent",
 		columns: columns{
 			uuid: "uuid", name: "name", status: "deployment.status", region: "region", tags: "tags", version: "version_hash",
@@ -37,10 +42,12 @@ func agents() *kind {
 		},
 		attributes: map[string]string{
 			"visibility": "deployment.visibility", "model_uuid": "model.uuid", "workspace_uuid": "workspace.uuid",
+			"model_router_uuid": "model_router.uuid", "anthropic_key_uuid": "anthropic_api_key.uuid", "openai_key_uuid": "openai_api_key.uuid",
 		},
 		related: map[string][]string{
 			"child_agents": routed, "parent_agents": {"uuid", "name"}, "workspace": {"uuid", "name"},
 		},
+		neighbours: map[string]string{"child_agents": agentKind, "parent_agents": agentKind, "workspace": workspaceKind},
 		compared: map[string][]string{
 			// Names of others, and what their owners do to them, are no change of the agent.
 			"child_agents": {"uuid", "if_case", "route_name"}, "knowledge_bases": {"uuid"}, "model": {"uuid", "name"},
@@ -54,7 +61,10 @@ func agents() *kind {
 		},
 		stamps:      []string{"version_hash", "updated_at"},
 		unversioned: []string{"deployment", "url", "chatbot_identifiers"},
-		leaving:     []string{"STATUS_WAITING_FOR_UNDEPLOYMENT", "STATUS_UNDEPLOYING", "STATUS_UNDEPLOYMENT_FAILED", "STATUS_DELETED"},
+		ends: map[string]outcome{
+			"STATUS_RUNNING": succeeded, "STATUS_FAILED": failed, "STATUS_UNDEPLOYMENT_FAILED": failed, "STATUS_DELETED": gone,
+		},
+		leaving: []string{"STATUS_WAITING_FOR_UNDEPLOYMENT", "STATUS_UNDEPLOYING", "STATUS_UNDEPLOYMENT_FAILED", "STATUS_DELETED"},
 		attached: map[string][]string{
 			"child_agents": {rollbackMethod}, // the others that change them do not show the agent
 			"functions": {
@@ -65,8 +75,9 @@ func agents() *kind {
 				"AgentRouteService.AttachKnowledgeBase", "AgentRouteService.AttachKnowledgeBases", "AgentRouteService.DetachKnowledgeBase", rollbackMethod,
 			},
 		},
-		parts: agentParts{},
-		ties:  agentTies{},
+		parts:  agentParts{},
+		ties:   agentTies{},
+		relate: relateAgent,
 	}
 }
 

@@ -77,9 +77,12 @@ func (m *Mirror) Apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 }
 
 func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, error) {
-	k, body := m.shown(c.Response)
+	k, body := m.shown(c.Method, c.Response)
 	if k == nil {
-		k, body = m.shown(c.Shown)
+		k, body = m.shown(c.Method, c.Shown)
+	}
+	if err := m.touch(ctx, q, c); err != nil {
+		return Effect{}, err
 	}
 	on := target{kind: k}
 	if k != nil {
@@ -88,9 +91,11 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 			return Effect{}, err
 		}
 		on.id = id
-		if at, target := m.named(c); !creates(c.Method) && at == k && target != id {
+		if at, target := m.named(c); !m.creates(c.Method) && at == k && target != id {
 			return Effect{}, fmt.Errorf("%w: %s in place of %s", ErrAnotherResource, id, target)
 		}
+	} else if m.creates(c.Method) {
+		return m.applyCreated(ctx, q, c)
 	} else if on.kind, on.id = m.named(c); on.kind == nil {
 		return plain(c), nil // not mirrored
 	}
@@ -103,7 +108,7 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 	if on.row, err = lock(ctx, q, on.kind, on.id); err != nil {
 		return Effect{}, err
 	}
-	if body != nil && creates(c.Method) && existed(on.row, c.Operation) {
+	if body != nil && m.creates(c.Method) && existed(on.row, c.Operation, on.kind) {
 		return Effect{}, fmt.Errorf("%w: %s %s was there before", ErrAnotherResource, on.kind.name, on.id)
 	}
 	switch {
@@ -112,6 +117,11 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 	case body != nil:
 		return m.applyBody(ctx, q, c, on, body)
 	}
+	return applyUnshown(ctx, q, c, on)
+}
+
+// applyUnshown brings in a change whose answer does not show the resource.
+func applyUnshown(ctx context.Context, q *db.Queries, c Change, on target) (Effect, error) {
 	if on.kind.parts != nil {
 		effect, done, err := on.kind.parts.applied(ctx, q, c, on)
 		if err != nil || done {
@@ -121,12 +131,103 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 	effect := plain(c)
 	if effect.Resource.Kind == on.kind.name {
 		effect.Resource = on.ref()
+	} else if effect.Parent.Kind == on.kind.name {
+		effect.Parent = on.ref()
+	}
+	if c.Method.Access.GetSubject() != nil {
+		return effect, tellPart(c, &effect) // a part that is not in the body: that is as it was
 	}
 	return effect, dirty(ctx, q, on, c)
 }
 
-// shown finds the resource that an answer shows whole.
-func (m *Mirror) shown(response proto.Message) (*kind, proto.Message) {
+// tellPart fills in what the history should tell of a part that is not mirrored: what
+// the answer shows of it, or else what was asked for.
+func tellPart(c Change, effect *Effect) error {
+	var part proto.Message
+	c.Response.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd.Message() != nil && !fd.IsList() && !fd.IsMap() && !methods.Local(fd) {
+			part = proto.Clone(v.Message().Interface())
+			methods.Redact(part)
+		}
+		return part == nil
+	})
+	var err error
+	switch c.Method.Access.GetAction() {
+	case pb.Action_ACTION_DELETE:
+		effect.Before, effect.After, err = audit.Changed(part, nil)
+	default:
+		effect.Before, effect.After, err = audit.Changed(nil, part)
+	}
+	if err != nil {
+		return fmt.Errorf("telling of a part: %w", err)
+	}
+	return nil
+}
+
+// touch marks what a change touched besides what it is about, and did not show.
+func (m *Mirror) touch(ctx context.Context, q *db.Queries, c Change) error {
+	for _, target := range c.Method.Access.GetTargets() {
+		if !target.GetChanged() {
+			continue
+		}
+		var ids []uuid.UUID
+		for _, text := range methods.Strings(c.Request, target.GetField()) {
+			if id, err := uuid.Parse(text); err == nil {
+				ids = append(ids, id)
+			}
+		}
+		err := q.MarkDirtyAll(ctx, dbsql.MarkDirtyAllParams{OperationID: &c.Operation.ID, Kind: target.GetKind(), Uuids: ids})
+		if err != nil {
+			return fmt.Errorf("marking what a change touched: %w", err)
+		}
+	}
+	return nil
+}
+
+// applyCreated notes what was made, where the answer gives no more than its uuid, or
+// several. It is read by whoever needs it first.
+func (m *Mirror) applyCreated(ctx context.Context, q *db.Queries, c Change) (Effect, error) {
+	subject := c.Method.Access.GetSubject()
+	k := m.kind(subject.GetKind())
+	effect := plain(c)
+	note := dbsql.NoteCreatedParams{
+		Kind: k.name, Account: m.budget.Account(), Name: clip(c.Operation.ResourceName), OperationID: &c.Operation.ID,
+	}
+	if at, parent := m.named(c); k.part != nil && at != nil && at.name == k.part.kind {
+		note.ParentKind, note.ParentUUID = at.name, &parent
+	} else {
+		note.TeamID = &c.Operation.TeamID
+	}
+	made := methods.Strings(c.Response, subject.GetField())
+	for _, text := range made {
+		var err error
+		if note.UUID, err = uuid.Parse(text); err != nil {
+			return Effect{}, fmt.Errorf("reading the uuid of a %s that was created: %w", k.name, err)
+		}
+		row, err := m.lock(ctx, q, k, note.UUID)
+		if err != nil {
+			return Effect{}, err
+		}
+		if existed(row, c.Operation, k) {
+			return Effect{}, fmt.Errorf("%w: %s %s was there before", ErrAnotherResource, k.name, note.UUID)
+		}
+		if err := q.NoteCreated(ctx, note); err != nil {
+			return Effect{}, fmt.Errorf("noting that %s %s was created: %w", k.name, note.UUID, err)
+		}
+	}
+	var err error
+	answer := proto.Clone(c.Response)
+	methods.Redact(answer)
+	clearAt(answer.ProtoReflect(), "operation")
+	if effect.Before, effect.After, err = audit.Changed(nil, answer); err != nil {
+		return Effect{}, fmt.Errorf("telling what was created: %w", err)
+	}
+	return effect, nil
+}
+
+// shown finds the resource that an answer shows whole: of a kind that the method is
+// about, since several kinds may share a message.
+func (m *Mirror) shown(method *methods.Method, response proto.Message) (*kind, proto.Message) {
 	if response == nil {
 		return nil, nil
 	}
@@ -137,7 +238,7 @@ func (m *Mirror) shown(response proto.Message) (*kind, proto.Message) {
 			return true
 		}
 		for _, k := range m.kinds {
-			if k.is(fd.Message()) {
+			if k.is(fd.Message()) && concerns(method, k) {
 				found, body = k, v.Message().Interface()
 				return false
 			}
@@ -147,17 +248,27 @@ func (m *Mirror) shown(response proto.Message) (*kind, proto.Message) {
 	return found, body
 }
 
-// named is the mirrored resource that a change's first target names; nil if it
-// names none.
-func (m *Mirror) named(c Change) (*kind, uuid.UUID) {
-	for _, t := range c.Method.Access.GetTargets() {
-		id, err := uuid.Parse(methods.String(c.Request, t.GetField()))
-		if err != nil {
-			continue
-		}
-		return m.kind(t.GetKind()), id
+// concerns says that a method is about resources of a kind, or about their parts.
+func concerns(method *methods.Method, k *kind) bool {
+	if method.Access.GetSubject().GetKind() == k.name {
+		return true
 	}
-	return nil, uuid.Nil
+	targets := method.Access.GetTargets()
+	return len(targets) > 0 && targets[0].GetKind() == k.name
+}
+
+// named is the mirrored resource that a change's first target names; nil if it names
+// none, as what is created by itself has only a team.
+func (m *Mirror) named(c Change) (*kind, uuid.UUID) {
+	targets := c.Method.Access.GetTargets()
+	if len(targets) == 0 {
+		return nil, uuid.Nil
+	}
+	id, err := uuid.Parse(methods.String(c.Request, targets[0].GetField()))
+	if err != nil {
+		return nil, uuid.Nil
+	}
+	return m.kind(targets[0].GetKind()), id
 }
 
 // plain is what the descriptors alone tell of a change.
@@ -203,8 +314,8 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 		return Effect{}, fmt.Errorf("reading the clock: %w", err)
 	}
 	w := writing{id: on.id, body: body, at: now, by: causedBy(c.Operation)}
-	if creates(c.Method) {
-		w.team = &c.Operation.TeamID
+	if m.creates(c.Method) && on.kind.part == nil {
+		w.team = &c.Operation.TeamID // a part has its owner from what it is a part of
 	}
 	unsettled, err := m.unsettled(ctx, q, on.kind, on.id, body)
 	if err != nil {
@@ -221,7 +332,7 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 		}
 	}
 	effect := Effect{Resource: audit.Ref{Kind: on.kind.name, UUID: &on.id, Name: text(body, on.kind.columns.name)}}
-	if before == nil || creates(c.Method) { // what a listing may have shown already is the result as well
+	if before == nil || m.creates(c.Method) { // what a listing may have shown already is the result as well
 		effect.Before, effect.After, err = audit.Changed(nil, on.kind.essence(body))
 		return effect, err
 	}
@@ -247,17 +358,16 @@ func (m *Mirror) noteOthers(ctx context.Context, q *db.Queries, on target, name 
 	return m.note(ctx, q, on.kind, row, pb.Action_ACTION_UPDATE, before, after)
 }
 
-// creates says that a method makes something that belongs to a team from then on.
-func creates(m *methods.Method) bool {
-	targets := m.Access.GetTargets()
-	return m.Access.GetAction() == pb.Action_ACTION_CREATE && len(targets) > 0 && targets[0].GetKind() == "team"
+// creates says that a method makes a resource.
+func (m *Mirror) creates(method *methods.Method) bool {
+	return method.Access.GetAction() == pb.Action_ACTION_CREATE && m.kind(method.Access.GetSubject().GetKind()) != nil
 }
 
-// existed says that a row cannot be of what the operation created: it has an owner, or
-// we held it before the vendor was asked to create anything. A listing may well have
-// shown the result between the two.
-func existed(row *dbsql.Resource, op dbsql.Operation) bool {
-	return row != nil && (row.TeamID != nil || op.SentAt != nil && row.CreatedAt.Before(*op.SentAt))
+// existed says that a row cannot be of what the operation created: it has an owner of its
+// own, or we held it before the vendor was asked to create anything. A listing may well
+// have shown the result between the two.
+func existed(row *dbsql.Resource, op dbsql.Operation, k *kind) bool {
+	return row != nil && (k.part == nil && row.TeamID != nil || op.SentAt != nil && row.CreatedAt.Before(*op.SentAt))
 }
 
 func (m *Mirror) applyDeletion(ctx context.Context, q *db.Queries, c Change, on target, shown proto.Message) (Effect, error) {
@@ -272,11 +382,5 @@ func (m *Mirror) applyDeletion(ctx context.Context, q *db.Queries, c Change, on 
 	if effect.Before, effect.After, err = audit.Changed(on.kind.essence(before), nil); err != nil {
 		return Effect{}, err
 	}
-	if err := q.MarkDeleted(ctx, dbsql.MarkDeletedParams{Kind: on.kind.name, UUID: on.id}); err != nil {
-		return Effect{}, fmt.Errorf("noting that %s %s is gone: %w", on.kind.name, on.id, err)
-	}
-	if on.kind.parts != nil {
-		err = on.kind.parts.removed(ctx, q, on.id, causedBy(c.Operation))
-	}
-	return effect, err
+	return effect, on.kind.remove(ctx, q, on.id, causedBy(c.Operation))
 }

@@ -32,7 +32,10 @@ func TestAppliedCreationIsOwnedAndWhole(t *testing.T) {
 	if row.Name != "checkout" || row.Status != "STATUS_RUNNING" || row.Region != genaisim.DefaultRegion || !cmp.Equal(row.Tags, []string{"prod"}) {
 		t.Errorf("columns: %+v", row)
 	}
-	wantAttributes := map[string]any{"visibility": "VISIBILITY_PRIVATE", "model_uuid": genaisim.ModelLlama, "workspace_uuid": ""}
+	wantAttributes := map[string]any{
+		"visibility": "VISIBILITY_PRIVATE", "model_uuid": genaisim.ModelLlama, "workspace_uuid": "", "model_router_uuid": "",
+		"anthropic_key_uuid": "", "openai_key_uuid": "",
+	}
 	if diff := cmp.Diff(wantAttributes, object(t, row.Attributes)); diff != "" {
 		t.Errorf("attributes: %s", diff)
 	}

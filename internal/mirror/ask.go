@@ -50,19 +50,28 @@ func teamOf(caller identity.Caller) *uuid.UUID {
 	return &caller.ActingTeam.ID
 }
 
-// ask makes one call to the vendor. It answers the time before it, by the database's
-// clock: the answer is no older.
-func (m *Mirror) ask(ctx context.Context, granted grant, method *methods.Method, req, resp proto.Message) (begun time.Time, err error) {
+// asked is what is known of an answer beside what it says.
+type asked struct {
+	// begun is the time before the question, by the database's clock: the answer is no older.
+	begun time.Time
+	// misread says that something in the answer had a form that it cannot have and is
+	// missing: what was not understood may exist.
+	misread bool
+}
+
+// ask makes one call to the vendor.
+func (m *Mirror) ask(ctx context.Context, granted grant, method *methods.Method, req, resp proto.Message) (asked, error) {
 	call, err := granted(ctx, method)
 	if err != nil {
-		return time.Time{}, err
+		return asked{}, err
 	}
-	if begun, err = m.store.ClockNow(ctx); err != nil {
-		return time.Time{}, fmt.Errorf("reading the clock: %w", db.Classify(err))
+	begun, err := m.store.ClockNow(ctx)
+	if err != nil {
+		return asked{}, fmt.Errorf("reading the clock: %w", db.Classify(err))
 	}
 	reply, err := m.client.Do(ctx, method, req, resp)
 	m.observe(ctx, call, reply, err)
-	return begun, err
+	return asked{begun: begun, misread: reply.Misread}, err
 }
 
 // observeTimeout bounds recording a call whose caller may be gone.
@@ -106,7 +115,8 @@ func (m *Mirror) look(ctx context.Context, granted grant, k *kind, id uuid.UUID,
 	if !set(req, k.id, id.String()) {
 		return sight{}, fmt.Errorf("%s has no field %s", method.Name, k.id)
 	}
-	begun, err := m.ask(ctx, granted, method, req, resp)
+	answer, err := m.ask(ctx, granted, method, req, resp)
+	begun := answer.begun
 	var refusal *upstream.Error
 	if errors.As(err, &refusal) && refusal.NotFound() {
 		err = m.store.Tx(ctx, db.Loose, func(q *db.Queries) error { return absence(ctx, q, k, id, begun) })
@@ -120,6 +130,9 @@ func (m *Mirror) look(ctx context.Context, granted grant, k *kind, id uuid.UUID,
 		return sight{}, misunderstood(k, id, errors.New("it is not in the answer"))
 	}
 	s := sight{body: k.storable(resp.ProtoReflect().Get(fd).Message().Interface()), begun: begun}
+	for field, from := range k.beside {
+		spread(s.body, field, resp, from)
+	}
 	switch shown, err := k.identify(s.body); {
 	case err != nil:
 		return sight{}, misunderstood(k, id, err)

@@ -23,7 +23,8 @@ const elsewhere = "upstream"
 // id: whatever has it is the operation's result.
 const OperationTag = "agentsvc-op:"
 
-// beingCreated says that m is the result of a creation of ours that is not settled.
+// beingCreated says that a message is the result of a creation of ours that is not
+// settled, or may be: for a kind without tags any that is new, as long as one is under way.
 func (m *Mirror) beingCreated(ctx context.Context, q *db.Queries, k *kind, msg proto.Message) (bool, error) {
 	for _, tag := range methods.Strings(msg, k.columns.tags) {
 		text, ours := strings.CutPrefix(tag, OperationTag)
@@ -42,7 +43,14 @@ func (m *Mirror) beingCreated(ctx context.Context, q *db.Queries, k *kind, msg p
 			return true, nil
 		}
 	}
-	return false, nil
+	if k.columns.tags == "tags" {
+		return false, nil // creations of the kind carry tags
+	}
+	creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: k.name})
+	if err != nil {
+		return false, fmt.Errorf("looking for operations that create a %s: %w", k.name, err)
+	}
+	return creating, nil
 }
 
 // noteAppeared records a resource that was made elsewhere, or that came back; row is
@@ -91,6 +99,10 @@ func (k *kind) last(row *dbsql.Resource) (proto.Message, error) {
 }
 
 func (m *Mirror) note(ctx context.Context, q *db.Queries, k *kind, on dbsql.Resource, action pb.Action, before, after proto.Message) error {
+	offered := on.Shared || k.shared != nil && after != nil && k.shared(after)
+	if k.untold || k.quiet && action == pb.Action_ACTION_UPDATE || offered && on.TeamID == nil {
+		return nil
+	}
 	was, is, err := audit.Changed(k.essence(before), k.essence(after))
 	if err != nil {
 		return fmt.Errorf("comparing %s %s with what it was: %w", k.name, on.UUID, err)

@@ -11,6 +11,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
@@ -45,10 +46,13 @@ func (m *Mirror) Fetch(ctx context.Context, caller identity.Caller, req, resp pr
 	}
 	answer, err := shared(ctx, m, "fetch "+string(method.Name)+" "+string(key), func(ctx context.Context) (fetched, error) {
 		f := fetched{resp: method.Output.New().Interface()}
-		var err error
-		f.begun, err = m.ask(ctx, m.waiting(budget.Read, teamOf(caller)), method, ask, f.resp)
+		told, err := m.ask(ctx, m.waiting(budget.Read, teamOf(caller)), method, ask, f.resp)
+		if err != nil {
+			return f, err
+		}
+		f.begun = told.begun
 		methods.Redact(f.resp)
-		return f, err
+		return f, m.keepFetched(ctx, f)
 	})
 	if err != nil {
 		return fmt.Errorf("asking the vendor for %s: %w", method.Name, asFault(err))
@@ -58,6 +62,33 @@ func (m *Mirror) Fetch(ctx context.Context, caller identity.Caller, req, resp pr
 	setMessage(resp, "freshness", fresh(&answer.begun, pb.Freshness_SOURCE_VENDOR, false))
 	if page != nil {
 		page.close(m.tokens, resp)
+	}
+	return nil
+}
+
+// keepFetched brings resources that an answer shows whole into our copy.
+func (m *Mirror) keepFetched(ctx context.Context, f fetched) error {
+	var failure error
+	f.resp.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd.Message() == nil || fd.IsList() || fd.IsMap() {
+			return true
+		}
+		for _, k := range m.kinds {
+			body := v.Message().Interface()
+			id, err := k.identify(body)
+			if err != nil || !k.is(fd.Message()) {
+				continue
+			}
+			failure = m.store.Tx(ctx, db.Loose, func(q *db.Queries) error {
+				_, err := m.keep(ctx, q, k, id, k.storable(body), f.begun)
+				return err
+			})
+			break
+		}
+		return failure == nil
+	})
+	if failure != nil {
+		return fmt.Errorf("storing what the vendor showed: %w", failure)
 	}
 	return nil
 }

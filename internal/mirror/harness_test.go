@@ -312,3 +312,14 @@ func within(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// GetAgent and ListAgents are the calls that most tests make.
+func (w *world) GetAgent(ctx context.Context, caller identity.Caller, req *pb.GetAgentRequest) (*pb.GetAgentResponse, error) {
+	resp := &pb.GetAgentResponse{}
+	return resp, w.Get(ctx, caller, req, resp)
+}
+
+func (w *world) ListAgents(ctx context.Context, caller identity.Caller, req *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
+	resp := &pb.ListAgentsResponse{}
+	return resp, w.List(ctx, caller, req, resp)
+}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/listing"
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
@@ -25,11 +27,19 @@ type kind struct {
 	// summary is what lists show of a resource, full what reading it alone shows;
 	// both are prototypes. They are the same for kinds that cannot be read alone.
 	summary, full proto.Message
-	// list is the method that lists the kind, items the field of its response.
+	// list is the method that lists the whole kind, items the field of its response; list is
+	// empty for kinds of which there is no such list. others are further methods that list
+	// some of the kind.
 	list, items string
+	others      []string
 	// get is the method that reads one, id the field of its request, and item that
 	// of its response; get is empty for kinds that cannot be read alone.
 	get, id, item string
+	// beside are fields of ours in the full message, and the fields of get's response that
+	// fill them: lists do not show them.
+	beside map[string]string
+	// named says that what tells one from another is a name, not a uuid.
+	named bool
 
 	columns columns
 	// attributes are further values that lists can be filtered by, by their names.
@@ -38,6 +48,9 @@ type kind struct {
 	// related are parts that are resources in their own right, and what is stored of
 	// each: the rest would go stale here, and may be another team's.
 	related map[string][]string
+	// neighbours are parts that are resources of other kinds, and these kinds: their names
+	// are for those who may see them.
+	neighbours map[string]string
 	// compared are parts of which only some fields count when two bodies are compared.
 	compared map[string][]string
 	// volatile fields change by themselves, or are compared elsewhere.
@@ -49,16 +62,47 @@ type kind struct {
 	unversioned []string
 	// leaving are statuses in which the vendor may still show what was deleted.
 	leaving []string
+	// passing are statuses that change by themselves, so that the sync looks again.
+	passing []string
+	// quiet says that the kind goes on by itself: that one changed is not told.
+	quiet bool
+	// untold says that what happens to one of the kind is told of another.
+	untold bool
+	// slow is how many rounds of the sync come and go between two listings; 0 for none.
+	slow int
+	// ends are the statuses that end a wait.
+	ends map[string]outcome
+
+	// part says which resource one of the kind is a part of: it belongs to whoever that
+	// belongs to. nil for kinds that stand by themselves.
+	part *partOf
+	// catalogue says that nobody can own one of the kind.
+	catalogue bool
+	// shared says whether every caller may see one; nil: not by everybody.
+	shared func(proto.Message) bool
+	// attribute is that of agents by which they refer to one of the kind, and route the kind
+	// of route: what they refer to is part of them, and removing it changes them.
+	attribute, route string
 
 	// attached are fields that all answers show and that no methods but the named ones
 	// change. The methods are given as "Service.Method".
 	attached map[string][]string
+
+	// relate completes what a reader is shown of one from what we know beside its body; nil if
+	// there is nothing.
+	relate func(ctx context.Context, m *Mirror, caller identity.Caller, id uuid.UUID, body proto.Message) error
+
+	// schema is what lists of the kind are filtered and ordered by.
+	schema *listing.Schema
 
 	// parts is what the kind keeps beside its row; nil if there is nothing.
 	parts parts
 	// ties is nil for kinds whose resources have nothing to do with each other.
 	ties ties
 }
+
+// partOf is how a resource tells which other one it is a part of.
+type partOf struct{ kind, path string }
 
 // columns are the paths of what every kind has, "" where it has it not.
 type columns struct {
@@ -115,21 +159,33 @@ func causedBy(op dbsql.Operation) cause {
 	return cause{operation: &op.ID, actor: &op.Actor, reason: op.Reason}
 }
 
-// kinds are all that is mirrored.
-func kinds() []*kind { return []*kind{agents()} }
-
-// identify is the uuid of a message of the kind.
+// identify is the uuid of a message of the kind. Where names tell one from another, it is
+// made of the name.
 func (k *kind) identify(m proto.Message) (uuid.UUID, error) {
-	id, err := uuid.Parse(methods.String(m, k.columns.uuid))
+	told := methods.String(m, k.columns.uuid)
+	if k.named && told != "" {
+		return uuid.NewSHA1(uuid.NameSpaceOID, []byte(k.name+"/"+told)), nil
+	}
+	id, err := uuid.Parse(told)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("reading the uuid of a %s that the vendor sent: %w", k.name, err)
 	}
 	return id, nil
 }
 
+// whole says that lists show all that there is of a resource.
+func (k *kind) whole() bool {
+	return k.summary.ProtoReflect().Descriptor().FullName() == k.full.ProtoReflect().Descriptor().FullName()
+}
+
 // is says whether a message is one of the kind as reading it alone shows it.
 func (k *kind) is(m protoreflect.MessageDescriptor) bool {
 	return m.FullName() == k.full.ProtoReflect().Descriptor().FullName()
+}
+
+// isSummary says whether a message is one of the kind as lists show it.
+func (k *kind) isSummary(m protoreflect.MessageDescriptor) bool {
+	return m.FullName() == k.summary.ProtoReflect().Descriptor().FullName()
 }
 
 // storable is a copy of m as it may be stored: without secrets, and with no more of
@@ -220,6 +276,8 @@ func (k *kind) row(id uuid.UUID, m proto.Message) (dbsql.UpsertResourceParams, e
 	if err != nil {
 		return dbsql.UpsertResourceParams{}, fmt.Errorf("writing the attributes of %s %s: %w", k.name, id, err)
 	}
+	shared := k.shared != nil && k.shared(m)
+	parentKind, parent := k.parentOf(m)
 	tags := []string{}
 	for _, tag := range methods.Strings(m, k.columns.tags) {
 		tags = append(tags, clip(tag))
@@ -229,7 +287,20 @@ func (k *kind) row(id uuid.UUID, m proto.Message) (dbsql.UpsertResourceParams, e
 		Name: clip(text(m, k.columns.name)), Status: clip(text(m, k.columns.status)), Region: clip(text(m, k.columns.region)),
 		Tags: tags, Attributes: encoded, VersionHash: text(m, k.columns.version),
 		UpstreamCreatedAt: moment(m, k.columns.created), UpstreamUpdatedAt: moment(m, k.columns.updated),
+		ParentKind: parentKind, ParentUUID: parent, Shared: shared,
 	}, nil
+}
+
+// parentOf is the resource that a message says to be a part of; nil if it is of none.
+func (k *kind) parentOf(m proto.Message) (kind string, parent *uuid.UUID) {
+	if k.part == nil {
+		return "", nil
+	}
+	id, err := uuid.Parse(methods.String(m, k.part.path))
+	if err != nil {
+		return "", nil
+	}
+	return k.part.kind, &id
 }
 
 // columnRunes is how much of a text the columns keep that lists filter and sort by. An

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -13,7 +14,8 @@ import (
 // TestEveryPathOfAKindExists finds typing errors in the table of kinds.
 func TestEveryPathOfAKindExists(t *testing.T) {
 	t.Parallel()
-	for _, k := range kinds() {
+	all := kinds()
+	for _, k := range all {
 		full, summary := k.full.ProtoReflect().Descriptor(), k.summary.ProtoReflect().Descriptor()
 		need := func(where string, ok bool) {
 			if !ok {
@@ -47,8 +49,36 @@ func TestEveryPathOfAKindExists(t *testing.T) {
 				need("method "+name, m != nil && m.Change() && string(m.Name) == methods.Package+"."+name)
 			}
 		}
-		list := methods.API().ByName(k.list)
-		need(k.list, list != nil && methods.Resolve(list.Output.Descriptor(), k.items) != nil)
+		lists := slices.Clone(k.others)
+		if k.list != "" {
+			lists = append(lists, k.list)
+			list := methods.API().ByName(k.list)
+			need(k.list, list != nil && methods.Resolve(list.Output.Descriptor(), k.items) != nil)
+		}
+		for _, name := range lists {
+			m := methods.API().ByName(name)
+			need("list "+name, m != nil && itemsField(k, m) != nil && string(m.Name) == methods.Package+"."+name)
+		}
+		for field, from := range k.beside {
+			get := methods.API().ByName(k.get)
+			need("beside "+field, methods.Resolve(full, field) != nil && methods.Local(methods.Resolve(full, field)) &&
+				methods.Resolve(get.Output.Descriptor(), from) != nil)
+		}
+		for path, name := range k.neighbours {
+			around := slices.IndexFunc(all, func(other *kind) bool { return other.name == name })
+			need("neighbour "+path, methods.Resolve(full, path) != nil && around >= 0)
+		}
+		if k.part != nil {
+			whole := slices.IndexFunc(all, func(other *kind) bool { return other.name == k.part.kind })
+			need("part "+k.part.path, whole >= 0 && methods.Resolve(summary, k.part.path) != nil)
+		}
+		if len(k.passing) > 0 || len(k.ends) > 0 {
+			status := methods.Resolve(full, c.status)
+			need("status "+c.status, status != nil && status.Enum() != nil)
+			for _, name := range slices.Concat(k.passing, slices.Collect(maps.Keys(k.ends))) {
+				need("status "+name, name == "" || status.Enum().Values().ByName(protoreflect.Name(name)) != nil)
+			}
+		}
 		if k.get != "" {
 			get := methods.API().ByName(k.get)
 			need(k.get, get != nil && methods.Resolve(get.Input.Descriptor(), k.id) != nil && k.is(methods.Resolve(get.Output.Descriptor(), k.item).Message()))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 // listAll goes through the vendor's list of a kind and brings every item into our
@@ -28,25 +29,31 @@ func (m *Mirror) listAll(ctx context.Context, granted grant, k *kind) (time.Time
 		return time.Time{}, fmt.Errorf("there is no method %s", k.list)
 	}
 	seen := map[uuid.UUID]bool{}
-	begun, err := m.pages(ctx, granted, method, method.Input.New().Interface(), k.items,
-		func(begun time.Time, items []proto.Message) error { return m.keepItems(ctx, k, items, begun, seen) })
+	var beside []byte
+	list, err := m.pages(ctx, granted, method, method.Input.New().Interface(), k.items,
+		func(begun time.Time, items []proto.Message, answer proto.Message) (err error) {
+			if beside, err = encode(besideItems(answer, itemsField(k, method))); err != nil {
+				return err
+			}
+			return m.keepItems(ctx, k, items, begun, seen)
+		})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("listing all of kind %s: %w", k.name, err)
 	}
-	account := m.budget.Account()
+	begun, account := list.begun, m.budget.Account()
 	missing, err := m.store.NotSeenSince(ctx, dbsql.NotSeenSinceParams{Kind: k.name, Account: account, Since: &begun})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("looking for what the list of kind %s left out: %w", k.name, db.Classify(err))
 	}
 	for _, id := range missing {
-		if seen[id] {
-			continue // shown, and not stored for a reason
+		if seen[id] || list.misread && k.get == "" {
+			continue // shown, and not stored for a reason; or perhaps shown, and not understood
 		}
 		if err := m.confirm(ctx, granted, k, id, begun); err != nil {
 			return time.Time{}, fmt.Errorf("asking for a %s that was not listed: %w", k.name, err)
 		}
 	}
-	if err := m.store.SetScopeSynced(ctx, dbsql.SetScopeSyncedParams{Account: account, Kind: k.name, SyncedAt: begun}); err != nil {
+	if err := m.store.SetScopeSynced(ctx, dbsql.SetScopeSyncedParams{Account: account, Kind: k.name, SyncedAt: begun, Answer: beside}); err != nil {
 		return time.Time{}, fmt.Errorf("noting that kind %s was listed: %w", k.name, db.Classify(err))
 	}
 	return begun, nil
@@ -136,8 +143,8 @@ func (m *Mirror) keepItem(ctx context.Context, q *db.Queries, k *kind, l listed)
 	if newer(l.row, l.begun) || k.lingers(l.row, l.item) {
 		return false, nil
 	}
-	if k.get == "" {
-		return false, m.keepWhole(ctx, q, k, l)
+	if k.whole() {
+		return m.keepWhole(ctx, q, k, l)
 	}
 	params, err := k.row(l.id, l.item)
 	if err != nil {
@@ -200,10 +207,34 @@ func (m *Mirror) keepListed(ctx context.Context, q *db.Queries, k *kind, l liste
 	return nil
 }
 
-// keepWhole stores an item that is all there is of its resource.
-func (m *Mirror) keepWhole(ctx context.Context, q *db.Queries, k *kind, l listed) error {
-	_, err := m.keep(ctx, q, k, l.id, l.item, l.begun)
-	return err
+// keepWhole stores an item that is all there is of its resource. It says whether it is
+// what we hold.
+func (m *Mirror) keepWhole(ctx context.Context, q *db.Queries, k *kind, l listed) (unchanged bool, err error) {
+	if l.row != nil && l.row.DeletedAt == nil && l.row.DirtySince == nil && l.row.BodySyncedAt != nil {
+		held, err := decode(k.full, l.row.Body)
+		if err != nil {
+			return false, err
+		}
+		item := proto.Clone(l.item)
+		k.carry(item, held)
+		if proto.Equal(item, held) {
+			return true, nil
+		}
+	}
+	_, err = m.keep(ctx, q, k, l.id, l.item, l.begun)
+	return false, err
+}
+
+// carry takes over from the body before what lists and changes do not show.
+func (k *kind) carry(body, before proto.Message) {
+	if before == nil {
+		return
+	}
+	for field := range k.beside {
+		if len(methods.Values(body.ProtoReflect(), field)) == 0 {
+			spread(body, field, before, field)
+		}
+	}
 }
 
 // sameVersion says that two messages of a resource, whole or listed, are of one
@@ -212,6 +243,9 @@ func (k *kind) sameVersion(a, b proto.Message) bool {
 	at, bt := moment(a, k.columns.updated), moment(b, k.columns.updated)
 	if (at == nil) != (bt == nil) || at != nil && !at.Equal(*bt) {
 		return false
+	}
+	if k.quiet && text(a, k.columns.status) != text(b, k.columns.status) {
+		return false // it went on, and has no version to tell so
 	}
 	return text(a, k.columns.version) == text(b, k.columns.version)
 }

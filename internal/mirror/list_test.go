@@ -23,7 +23,8 @@ func TestListsAreReadOnceForAllWhoWait(t *testing.T) {
 	for i := range 20 {
 		wg.Go(func() {
 			m := []*Mirror{w.Mirror, other}[i%2]
-			got, err := m.ListAgents(t.Context(), w.auditor, &pb.ListAgentsRequest{MaxStaleness: durationpb.New(time.Hour)})
+			got := &pb.ListAgentsResponse{}
+			err := m.List(t.Context(), w.auditor, &pb.ListAgentsRequest{MaxStaleness: durationpb.New(time.Hour)}, got)
 			if err != nil || got.GetTotalSize() != 250 {
 				t.Errorf("got %d agents, %v", got.GetTotalSize(), err)
 			}

@@ -34,6 +34,8 @@ import (
 	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
 	"github.com/agentsvc/agentsvc/internal/methods"
 	"github.com/agentsvc/agentsvc/internal/upstream"
@@ -61,6 +63,9 @@ type Config struct {
 	// Patience is how long a question to the vendor may take, the wait for the budget
 	// included, whoever of its callers is still there; 0: 30 s.
 	Patience time.Duration
+	// PollEvery is how often the vendor is asked at first about what somebody waits for;
+	// 0: 1 s.
+	PollEvery time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -72,6 +77,7 @@ func (c Config) withDefaults() Config {
 	set(&c.SyncEvery, time.Minute)
 	set(&c.SyncPageEvery, 7*time.Second)
 	set(&c.Patience, 30*time.Second)
+	set(&c.PollEvery, time.Second)
 	return c
 }
 
@@ -99,6 +105,35 @@ func New(cfg Config) *Mirror {
 		cfg: cfg, store: cfg.Store, client: cfg.Client, budget: cfg.Budget, tokens: cfg.Tokens, log: cfg.Log,
 		api: methods.API(), kinds: kinds(),
 	}
+}
+
+// Knows says whether our copy has every resource of a kind, so that one that it does not
+// have does not exist. A kind that was never listed is, first.
+func (m *Mirror) Knows(ctx context.Context, caller identity.Caller, name string) (bool, error) {
+	k := m.kind(name)
+	if k == nil || k.list == "" {
+		return false, nil
+	}
+	synced, _, err := m.listedAt(ctx, k, "")
+	if err == nil && synced == nil {
+		_, err = m.listFresh(ctx, caller, k, nil)
+	}
+	return true, err
+}
+
+// Ownable says whether a resource of a kind can be given to a team by itself; if not,
+// why.
+func (m *Mirror) Ownable(name string) error {
+	k := m.kind(name)
+	switch {
+	case k == nil:
+		return nil
+	case k.catalogue:
+		return fault.Invalid("kind", "%s is for every caller: nobody can own one", name)
+	case k.part != nil:
+		return fault.Invalid("kind", "%s belongs to the team of the %s that it is a part of: claim that", name, k.part.kind)
+	}
+	return nil
 }
 
 // kind finds a mirrored kind by name; nil if it is not mirrored.

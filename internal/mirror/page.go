@@ -30,7 +30,7 @@ type paged interface {
 
 // ownPages refuses the vendor's page fields in a caller's request.
 func ownPages(req proto.Message) error {
-	for field, instead := range map[string]string{"page": "page_token", "per_page": "page_size"} {
+	for field, instead := range map[string]string{"page": "page_token", "per_page": "page_size", "limit": "page_size"} {
 		fd := req.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(field))
 		if fd != nil && req.ProtoReflect().Has(fd) {
 			return fault.Invalid(field, "use %s", instead)
@@ -40,37 +40,36 @@ func ownPages(req proto.Message) error {
 }
 
 // pages asks the vendor for all pages of a list, with the request's own fields, and
-// hands each page's items to take. Each page has its own begun; the list's is that
-// of its first page.
+// hands each page's items and the answer that has them to take. Each page has its own
+// begun; the list's is that of its first page. A list without pages has one.
 //
 // A list without end is broken off where it begins to repeat itself, or after
 // vendorPages: what it did not show by then counts as left out.
 func (m *Mirror) pages(
 	ctx context.Context, granted grant, method *methods.Method, req proto.Message, items string,
-	take func(begun time.Time, items []proto.Message) error,
-) (time.Time, error) {
-	var first time.Time
+	take func(begun time.Time, items []proto.Message, answer proto.Message) error,
+) (asked, error) {
+	var first asked
 	firsts := map[string]bool{}
 	for page := int32(1); page <= vendorPages; page++ {
-		if !methods.SetPage(req, page, vendorPage) {
-			return first, fmt.Errorf("%s has no pages", method.Name)
-		}
+		paged := methods.SetPage(req, page, vendorPage)
 		resp := method.Output.New().Interface()
-		begun, err := m.ask(ctx, granted, method, req, resp)
+		told, err := m.ask(ctx, granted, method, req, resp)
 		if err != nil {
 			return first, fmt.Errorf("reading page %d: %w", page, err)
 		}
 		if page == 1 {
-			first = begun
+			first.begun = told.begun
 		}
+		first.misread = first.misread || told.misread
 		var found []proto.Message
 		for _, v := range methods.Values(resp.ProtoReflect(), items) {
 			found = append(found, v.Message().Interface())
 		}
-		if err := take(begun, found); err != nil {
+		if err := take(told.begun, found, resp); err != nil {
 			return first, err
 		}
-		if len(found) == 0 || methods.LastPage(resp, page) {
+		if !paged || len(found) == 0 || methods.LastPage(resp, page) {
 			return first, nil
 		}
 		name, err := nameOf(found[0])

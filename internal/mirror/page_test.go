@@ -52,7 +52,7 @@ func TestListsWithoutEndAreBrokenOff(t *testing.T) {
 			granted := func(context.Context, *methods.Method) (budget.Call, error) { return budget.Call{}, nil }
 			taken := 0
 			_, err := w.pages(t.Context(), granted, w.api.ByName("AgentService.ListAgents"), &pb.ListAgentsRequest{}, "agents",
-				func(_ time.Time, items []proto.Message) error {
+				func(_ time.Time, items []proto.Message, _ proto.Message) error {
 					taken += len(items)
 					return nil
 				})

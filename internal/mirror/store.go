@@ -199,6 +199,7 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 			return nil, false, err
 		}
 	}
+	k.carry(body, before)
 	summary := w.summary
 	if summary == nil {
 		summary = blank(k.summary)
@@ -289,13 +290,30 @@ func (m *Mirror) miss(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 // elsewhere.
 func (m *Mirror) gone(ctx context.Context, q *db.Queries, k *kind, row *dbsql.Resource) error {
 	id := row.UUID
+	if err := k.remove(ctx, q, id, cause{}); err != nil {
+		return err
+	}
+	return m.noteGone(ctx, q, k, row)
+}
+
+// remove deletes a row, and follows what that changes elsewhere: the parts of the
+// resource, and agents that refer to it.
+func (k *kind) remove(ctx context.Context, q *db.Queries, id uuid.UUID, by cause) error {
 	if err := q.MarkDeleted(ctx, dbsql.MarkDeletedParams{Kind: k.name, UUID: id}); err != nil {
 		return fmt.Errorf("noting that %s %s is gone: %w", k.name, id, err)
 	}
-	if k.parts != nil {
-		if err := k.parts.removed(ctx, q, id, cause{}); err != nil {
-			return err
+	if err := q.MarkPartsDeleted(ctx, dbsql.MarkPartsDeletedParams{ParentKind: k.name, ParentUUID: &id}); err != nil {
+		return fmt.Errorf("noting that the parts of %s %s are gone: %w", k.name, id, err)
+	}
+	if k.attribute != "" || k.route != "" {
+		if err := q.MarkReferrersDirty(ctx, dbsql.MarkReferrersDirtyParams{
+			OperationID: by.operation, Attribute: k.attribute, Target: id.String(), RouteKind: k.route, TargetUUID: id,
+		}); err != nil {
+			return fmt.Errorf("marking the agents that refer to %s %s: %w", k.name, id, err)
 		}
 	}
-	return m.noteGone(ctx, q, k, row)
+	if k.parts != nil {
+		return k.parts.removed(ctx, q, id, by)
+	}
+	return nil
 }

@@ -45,9 +45,9 @@ func (m *Mirror) Run(ctx context.Context) error {
 // room in the budget or another replica is at it.
 func (m *Mirror) round(ctx context.Context) error {
 	err := m.alone(ctx, "sync", func(ctx context.Context) error {
-		for _, pass := range []func(context.Context, *kind) error{m.syncDirty, m.syncList, m.syncUnread} {
+		for _, pass := range []func(context.Context, *kind) error{m.syncDirty, m.syncList, m.syncUnread, m.syncPassing} {
 			for _, k := range m.kinds {
-				if err := pass(ctx, k); err != nil {
+				if err := m.oneKind(ctx, k, pass); err != nil {
 					return err
 				}
 			}
@@ -55,6 +55,19 @@ func (m *Mirror) round(ctx context.Context) error {
 		return nil
 	})
 	if errors.Is(err, errNoRoom) || errors.Is(err, errElsewhere) {
+		return nil
+	}
+	return err
+}
+
+// oneKind does a pass for a kind. What the vendor refuses or cannot do for one kind, such
+// as what our token has no scope for, keeps no other from being synced; a vendor that does
+// not answer at all does.
+func (m *Mirror) oneKind(ctx context.Context, k *kind, pass func(context.Context, *kind) error) error {
+	err := pass(ctx, k)
+	var refusal *upstream.Error
+	if errors.As(err, &refusal) && refusal.Status != 0 && !refusal.Throttled() && ctx.Err() == nil {
+		m.log.WarnContext(ctx, "a kind could not be synced", slog.String("kind", k.name), slog.Any("error", err))
 		return nil
 	}
 	return err
@@ -84,6 +97,20 @@ func (m *Mirror) syncUnread(ctx context.Context, k *kind) error {
 	return m.lookAll(ctx, k, ids)
 }
 
+// syncPassing reads what is different by now without anybody having changed it.
+func (m *Mirror) syncPassing(ctx context.Context, k *kind) error {
+	if k.get == "" || len(k.passing) == 0 {
+		return nil
+	}
+	ids, err := m.store.PassingResources(ctx, dbsql.PassingResourcesParams{
+		Kind: k.name, Account: m.budget.Account(), Statuses: k.passing, AtMost: unreadPerRound,
+	})
+	if err != nil {
+		return fmt.Errorf("looking for what goes on by itself: %w", db.Classify(err))
+	}
+	return m.lookAll(ctx, k, ids)
+}
+
 // lookAll reads resources one after the other. One that the vendor refuses to show
 // does not keep the others from being read; a vendor that is away does.
 func (m *Mirror) lookAll(ctx context.Context, k *kind, ids []uuid.UUID) error {
@@ -105,6 +132,9 @@ func (m *Mirror) lookAll(ctx context.Context, k *kind, ids []uuid.UUID) error {
 // syncList goes through the list of a kind, unless it was done recently enough: the
 // more pages it takes, the longer ago.
 func (m *Mirror) syncList(ctx context.Context, k *kind) error {
+	if k.list == "" {
+		return nil
+	}
 	account := m.budget.Account()
 	synced, err := m.store.ScopeSyncedAt(ctx, dbsql.ScopeSyncedAtParams{Account: account, Kind: k.name})
 	if err != nil && !db.NoRows(err) {
@@ -120,7 +150,8 @@ func (m *Mirror) syncList(ctx context.Context, k *kind) error {
 			return fmt.Errorf("reading the clock: %w", db.Classify(err))
 		}
 		pages := count/vendorPage + 1
-		if now.Sub(synced) < time.Duration(pages)*m.cfg.SyncPageEvery {
+		pause := max(time.Duration(pages)*m.cfg.SyncPageEvery, time.Duration(k.slow)*m.cfg.SyncEvery)
+		if now.Sub(synced) < pause {
 			return nil
 		}
 	}

@@ -23,7 +23,7 @@ func (w *world) sync() {
 		if err := w.round(w.t.Context()); err != nil {
 			w.t.Fatalf("syncing: %v", err)
 		}
-		if one[int64](w, "SELECT count(*) FROM resources WHERE deleted_at IS NULL AND (body_synced_at IS NULL OR dirty_since IS NOT NULL)") == 0 {
+		if one[int64](w, "SELECT count(*) FROM resources WHERE kind = 'agent' AND deleted_at IS NULL AND (body_synced_at IS NULL OR dirty_since IS NOT NULL)") == 0 {
 			return
 		}
 	}
@@ -45,17 +45,17 @@ func TestSyncGoesThroughAllPages(t *testing.T) {
 	if asked[getList] != 3 || asked[getOne] != unreadPerRound {
 		t.Errorf("asked %v, want 3 pages and %d agents", asked, unreadPerRound)
 	}
-	if n := one[int64](w, "SELECT count(*) FROM resources WHERE summary IS NOT NULL AND team_id IS NULL"); n != 450 {
+	if n := one[int64](w, "SELECT count(*) FROM resources WHERE kind = 'agent' AND summary IS NOT NULL AND team_id IS NULL"); n != 450 {
 		t.Errorf("%d agents are listed", n)
 	}
-	if n := one[int64](w, "SELECT count(*) FROM vendor_calls WHERE purpose = 'SYNC' AND status = 200"); n != 3+unreadPerRound {
+	if n := one[int64](w, "SELECT count(*) FROM vendor_calls WHERE purpose = 'SYNC' AND status = 200 AND method LIKE '%AgentService.%'"); n != 3+unreadPerRound {
 		t.Errorf("%d calls are in the budget's log", n)
 	}
 	if len(w.drifts()) != 0 {
 		t.Error("the first listing is told as agents made elsewhere")
 	}
 	w.sync()
-	bodies := one[int64](w, "SELECT count(*) FROM resources WHERE body IS NOT NULL")
+	bodies := one[int64](w, "SELECT count(*) FROM resources WHERE kind = 'agent' AND body IS NOT NULL")
 	routes := one[int64](w, "SELECT count(*) FROM agent_routes WHERE valid_to IS NULL AND opened_by IS NULL")
 	if bodies != 450 || routes == 0 {
 		t.Errorf("%d bodies, %d routes", bodies, routes)
@@ -222,7 +222,7 @@ func TestSyncExplainsByOurOwnOperations(t *testing.T) {
 	if err := w.round(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := one[int64](w, "SELECT count(*) FROM resources"); n != 2 || w.row(child).Name != "child" {
+	if n := one[int64](w, "SELECT count(*) FROM resources WHERE kind = 'agent'"); n != 2 || w.row(child).Name != "child" {
 		t.Error("the sync was ahead of the settling")
 	}
 	w.settle(running, m, req, resp)
@@ -242,10 +242,10 @@ func TestOwnershipIsOurs(t *testing.T) {
 	w := newWorld(t, genaisim.Config{SeedAgents: 5, Seed: 3}, plenty)
 	id := w.create("checkout")
 	w.sync()
-	w.exec("UPDATE resources SET team_id = $1 WHERE team_id IS NULL", w.search)
-	owners := "SELECT uuid || ' ' || team_id FROM resources ORDER BY uuid"
+	w.exec("UPDATE resources SET team_id = $1 WHERE team_id IS NULL AND kind = 'agent'", w.search)
+	owners := "SELECT uuid || ' ' || team_id FROM resources WHERE kind = 'agent' ORDER BY uuid"
 	before := all[string](w, owners)
-	for _, agent := range all[string](w, "SELECT uuid::text FROM resources") {
+	for _, agent := range all[string](w, "SELECT uuid::text FROM resources WHERE kind = 'agent'") {
 		w.console("POST", "agents/"+agent, `{"description":"changed elsewhere"}`)
 	}
 	w.sync()
@@ -282,7 +282,7 @@ func TestSyncLeavesOutWhatItCannotName(t *testing.T) {
 	}
 	// What was listed and does not exist when it is read is gone again; what was not
 	// listed and exists stays.
-	if got := all[string](w, "SELECT name FROM resources WHERE deleted_at IS NULL"); !cmp.Equal(got, []string{"kept"}) {
+	if got := all[string](w, "SELECT name FROM resources WHERE kind = 'agent' AND deleted_at IS NULL"); !cmp.Equal(got, []string{"kept"}) {
 		t.Errorf("there are %v", got)
 	}
 	// A character that Postgres does not take keeps nobody from being stored.
@@ -321,7 +321,7 @@ func TestRunSyncsUntilItIsStopped(t *testing.T) {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		limit := within(t, 20*time.Second)
-		for one[int64](w, "SELECT count(*) FROM resources WHERE body IS NOT NULL AND deleted_at IS NULL") != want {
+		for one[int64](w, "SELECT count(*) FROM resources WHERE kind = 'agent' AND body IS NOT NULL AND deleted_at IS NULL") != want {
 			select {
 			case <-tick.C:
 			case <-limit.Done():

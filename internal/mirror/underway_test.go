@@ -132,7 +132,7 @@ func TestADeletionLocksInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback(t.Context())
-	const lock = "SELECT FROM resources WHERE uuid = $1 FOR UPDATE NOWAIT"
+	const lock = "SELECT FROM resources WHERE kind = 'agent' AND uuid = $1 FOR UPDATE NOWAIT"
 	if _, err := tx.Exec(t.Context(), lock, first); err != nil {
 		t.Fatal(err)
 	}

@@ -151,8 +151,8 @@ func (m *Mirror) versionsAt(ctx context.Context, id uuid.UUID) (*time.Time, time
 func (m *Mirror) listVersions(ctx context.Context, granted grant, id uuid.UUID) (time.Time, error) {
 	method := m.api.ByName("AgentService.ListAgentVersions")
 	var all []*pb.AgentVersion
-	begun, err := m.pages(ctx, granted, method, &pb.ListAgentVersionsRequest{Uuid: id.String()}, "agent_versions",
-		func(_ time.Time, items []proto.Message) error {
+	list, err := m.pages(ctx, granted, method, &pb.ListAgentVersionsRequest{Uuid: id.String()}, "agent_versions",
+		func(_ time.Time, items []proto.Message, _ proto.Message) error {
 			for _, item := range items {
 				if version, ok := item.(*pb.AgentVersion); ok && version.GetVersionHash() != "" {
 					all = append(all, version)
@@ -163,6 +163,7 @@ func (m *Mirror) listVersions(ctx context.Context, granted grant, id uuid.UUID) 
 	if err != nil {
 		return time.Time{}, err
 	}
+	begun := list.begun
 	err = m.store.Tx(ctx, db.Loose, func(q *db.Queries) error {
 		scope := dbsql.ScopeSyncedAtParams{Account: m.budget.Account(), Kind: versionScope, Scope: id.String()}
 		// The agent's row is the lock of what hangs on it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -186,21 +187,41 @@ func (a *attempt) send(ctx context.Context) error {
 	seen := observed(call, reply, err)
 	if err == nil {
 		scrub(resp, a.request)
-		return a.settle(ctx, ending{response: resp, shown: a.shown(ctx), seen: seen})
+		if text := methods.String(resp, a.method.Access.GetRefusal()); text != "" {
+			return a.settle(ctx, ending{failure: a.refusal(text, resent), seen: seen})
+		}
+		return a.settle(ctx, ending{response: resp, shown: a.shown(ctx, resp), seen: seen})
 	}
 	return a.refused(ctx, err, resent, seen)
 }
 
+// refusal is a no that came with a status of success. To a change that was sent before
+// it may mean that there is nothing left to do, and nobody can tell.
+func (a *attempt) refusal(text string, resent bool) *fault.Error {
+	no := fault.New(pb.ErrorReason_ERROR_REASON_VENDOR_REFUSED, "the vendor refused the request: %s", clip(text))
+	if resent {
+		return a.unknown(no)
+	}
+	return no
+}
+
+// clip bounds a text of the vendor's that goes into an error.
+func clip(text string) string {
+	const most = 1000
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+}
+
 // shown reads the resource right after a change whose response does not show it. Without
 // it the change counts all the same, and our copy as behind.
-func (a *attempt) shown(ctx context.Context) proto.Message {
+func (a *attempt) shown(ctx context.Context, response proto.Message) proto.Message {
 	read := a.engine.api.ByName(a.method.Access.GetShownBy())
 	if read == nil {
 		return nil
 	}
 	request, answer := read.Input.New(), read.Output.New().Interface()
 	takeSameNamed(request, a.request.ProtoReflect())
-	if err := a.look(ctx, read, request.Interface(), answer); err != nil {
+	takeSameNamed(request, response.ProtoReflect())
+	if _, err := a.look(ctx, read, request.Interface(), answer); err != nil {
 		a.engine.Log.InfoContext(ctx, "reading what a change made", slog.String("operation", a.row.ID.String()), slog.Any("error", err))
 		return nil
 	}

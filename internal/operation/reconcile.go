@@ -18,6 +18,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/methods"
 	"github.com/agentsvc/agentsvc/internal/mirror"
+	"github.com/agentsvc/agentsvc/internal/upstream"
 )
 
 const (
@@ -87,10 +88,17 @@ func (a *attempt) find(ctx context.Context) (response proto.Message, found bool,
 		copyField(request, b.GetTo(), a.request.ProtoReflect(), b.GetFrom())
 	}
 	wanted := a.wants()
+	misread := false
 	for page := int32(1); page <= maxFindPages; page++ {
 		paged := methods.SetPage(request.Interface(), page, findPageSize)
 		answer := look.Output.New().Interface()
-		if err := a.look(ctx, look, request.Interface(), answer); err != nil {
+		reply, err := a.look(ctx, look, request.Interface(), answer)
+		misread = misread || reply.Misread
+		if err != nil {
+			var refusal *upstream.Error
+			if errors.As(err, &refusal) && refusal.NotFound() {
+				return nil, false, nil // where it would show is nothing
+			}
 			return nil, false, err
 		}
 		items := methods.Values(answer.ProtoReflect(), rule.GetItems())
@@ -99,33 +107,40 @@ func (a *attempt) find(ctx context.Context) (response proto.Message, found bool,
 				return nil, false, err
 			}
 		}
-		if item := wanted.complete(); item != nil {
-			response, err := a.complete(ctx, item, answer)
+		if found := wanted.complete(); found != nil {
+			response, err := a.complete(ctx, found, answer)
 			if err == nil {
 				scrub(response, a.request)
 			}
 			return response, err == nil, err
 		}
 		if !paged || len(items) == 0 || methods.LastPage(answer, page) {
-			return nil, false, nil
+			break
 		}
+	}
+	if misread {
+		return nil, false, errMisread
 	}
 	return nil, false, nil
 }
 
+// errMisread says that a change was not found where something could not be understood,
+// which may be the change: it must not be made again.
+var errMisread = errors.New("the vendor's answer could not be understood in full")
+
 // look makes one call to the vendor that changes nothing, or that gives a lost
 // secret anew.
-func (a *attempt) look(ctx context.Context, m *methods.Method, req, resp proto.Message) error {
+func (a *attempt) look(ctx context.Context, m *methods.Method, req, resp proto.Message) (upstream.Reply, error) {
 	call, err := a.call(ctx, budget.Reconcile)
 	if err != nil {
-		return fmt.Errorf("waiting to look: %w", err)
+		return upstream.Reply{}, fmt.Errorf("waiting to look: %w", err)
 	}
 	reply, err := a.engine.Vendor.Do(ctx, m, req, resp)
 	a.engine.observe(ctx, observed(call, reply, err))
 	if err != nil {
-		return fmt.Errorf("looking with %s: %w", m.Name.Name(), err)
+		return reply, fmt.Errorf("looking with %s: %w", m.Name.Name(), err)
 	}
-	return nil
+	return reply, nil
 }
 
 // wants is what is looked for: every element of one repeated request field, or one
@@ -135,8 +150,8 @@ type wants struct {
 	must []want
 	// each is the field of which every value must be met by some item.
 	each *want
-	// found is an item that met what is looked for.
-	found protoreflect.Message
+	// found are items that met what is looked for: one, or one for each value.
+	found []protoreflect.Message
 }
 
 type want struct {
@@ -172,12 +187,17 @@ func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *w
 		// Tags are anybody's to set: it must be new, and nobody's yet.
 		ours, err := a.ours(ctx, m, "created_at")
 		if ours {
-			w.found = item
+			w.found = []protoreflect.Message{item}
 		}
 		return err
 	}
 	for _, must := range w.must {
 		if methods.String(m, must.field) != must.values[0] {
+			return nil
+		}
+	}
+	for _, condition := range a.method.Access.GetFind().GetWhere() {
+		if !meets(item, condition) {
 			return nil
 		}
 	}
@@ -187,12 +207,33 @@ func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *w
 			return err
 		}
 	}
-	if w.each != nil {
-		value := methods.String(m, w.each.field)
-		w.each.values = slices.DeleteFunc(w.each.values, func(v string) bool { return v == value })
+	if w.each == nil {
+		w.found = []protoreflect.Message{item}
+		return nil
 	}
-	w.found = item
+	value := methods.String(m, w.each.field)
+	if at := slices.Index(w.each.values, value); at >= 0 {
+		w.each.values = slices.Delete(w.each.values, at, at+1)
+		w.found = append(w.found, item)
+	}
 	return nil
+}
+
+// meets says whether an item has one of the values that a condition names.
+func meets(item protoreflect.Message, condition *pb.Condition) bool {
+	for _, v := range methods.Values(item, condition.GetField()) {
+		text, _ := v.Interface().(string)
+		if number, ok := v.Interface().(protoreflect.EnumNumber); ok {
+			fd := methods.Resolve(item.Descriptor(), condition.GetField())
+			if known := fd.Enum().Values().ByNumber(number); known != nil {
+				text = string(known.Name())
+			}
+		}
+		if slices.Contains(condition.GetValues(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // ours says whether an item that looks right was made by this change: not before it
@@ -204,7 +245,11 @@ func (a *attempt) ours(ctx context.Context, item proto.Message, created string) 
 			return false, nil
 		}
 	}
-	id, err := uuid.Parse(methods.String(item, "uuid"))
+	path := a.method.Access.GetFind().GetId()
+	if path == "" {
+		path = "uuid"
+	}
+	id, err := uuid.Parse(methods.String(item, path))
 	if err != nil {
 		return true, nil //nolint:nilerr // an item without an id of its own is judged by its time
 	}
@@ -215,32 +260,24 @@ func (a *attempt) ours(ctx context.Context, item proto.Message, created string) 
 	return !other, nil
 }
 
-// complete is an item that shows that all was done, or nil.
-func (w *wants) complete() protoreflect.Message {
+// complete are the items that show that all was done, or nil.
+func (w *wants) complete() []protoreflect.Message {
 	if w.each != nil && len(w.each.values) > 0 {
 		return nil
 	}
 	return w.found
 }
 
-// complete makes the response from what was found, what the declared method says of
-// it, and what was asked for: same-named fields, in this order of preference.
-func (a *attempt) complete(ctx context.Context, item protoreflect.Message, answer proto.Message) (proto.Message, error) {
+// complete makes the response from the items found, what the declared method says of
+// the first, and what was asked for: as the rule says, and same-named fields in this order
+// of preference.
+func (a *attempt) complete(ctx context.Context, found []protoreflect.Message, answer proto.Message) (proto.Message, error) {
 	rule := a.method.Access.GetFind()
 	response := a.method.Output.New()
 	sources := []protoreflect.Message{answer.ProtoReflect(), a.request.ProtoReflect()}
 	if rule.GetThen() != "" {
-		then := a.engine.api.ByName(rule.GetThen())
-		if then == nil {
-			return nil, fmt.Errorf("the find rule of %s names no method to go on with", a.method.Name)
-		}
-		request := then.Input.New()
-		takeSameNamed(request, a.request.ProtoReflect())
-		for _, b := range rule.GetThenWith() {
-			copyField(request, b.GetTo(), item, b.GetFrom())
-		}
-		more := then.Output.New()
-		if err := a.look(ctx, then, request.Interface(), more.Interface()); err != nil {
+		more, err := a.then(ctx, found[0])
+		if err != nil {
 			return nil, err
 		}
 		sources = append([]protoreflect.Message{more}, sources...)
@@ -256,7 +293,48 @@ func (a *attempt) complete(ctx context.Context, item protoreflect.Message, answe
 			}
 		}
 	}
+	for _, b := range rule.GetAnswer() {
+		for _, item := range found {
+			fillAnswer(response, b, item)
+		}
+	}
 	return response.Interface(), nil
+}
+
+// then asks the declared method about an item.
+func (a *attempt) then(ctx context.Context, item protoreflect.Message) (protoreflect.Message, error) {
+	rule := a.method.Access.GetFind()
+	then := a.engine.api.ByName(rule.GetThen())
+	if then == nil {
+		return nil, fmt.Errorf("the find rule of %s names no method to go on with", a.method.Name)
+	}
+	request := then.Input.New()
+	takeSameNamed(request, a.request.ProtoReflect())
+	for _, b := range rule.GetThenWith() {
+		copyField(request, b.GetTo(), item, b.GetFrom())
+	}
+	more := then.Output.New()
+	_, err := a.look(ctx, then, request.Interface(), more.Interface())
+	return more, err
+}
+
+// fillAnswer sets a response field from an item: to one of its fields, or to the item
+// itself, as far as both have the same fields.
+func fillAnswer(response protoreflect.Message, b *pb.Binding, item protoreflect.Message) {
+	to := response.Descriptor().Fields().ByName(protoreflect.Name(b.GetTo()))
+	switch {
+	case to == nil:
+	case to.IsList():
+		for _, v := range methods.Values(item, b.GetFrom()) {
+			response.Mutable(to).List().Append(v)
+		}
+	case b.GetFrom() != "":
+		copyField(response, b.GetTo(), item, b.GetFrom())
+	case to.Message().FullName() == item.Descriptor().FullName():
+		response.Set(to, protoreflect.ValueOfMessage(item))
+	default:
+		takeSameNamed(response.Mutable(to).Message(), item)
+	}
 }
 
 // takeSameNamed fills the vendor's fields of a request from those of another by name.

@@ -17,26 +17,41 @@ import (
 )
 
 // Claimer gives owners to what has none.
-type Claimer struct{ store *db.Store }
+type Claimer struct {
+	store *db.Store
+	kinds Kinds
+}
+
+// Kinds tells of the kinds of resources.
+type Kinds interface {
+	// Knows says whether every resource of the kind is known to us, so that one that is
+	// not does not exist.
+	Knows(ctx context.Context, caller identity.Caller, kind string) (bool, error)
+	// Ownable is why a resource of the kind cannot be given to a team by itself, or nil.
+	Ownable(kind string) error
+}
 
 // NewClaimer writes to the store.
-func NewClaimer(store *db.Store) *Claimer { return &Claimer{store: store} }
-
-// mirrored says that we know every resource of the kind, so that one we do not
-// know does not exist.
-func mirrored(kind string) bool { return kind == "agent" }
+func NewClaimer(store *db.Store, kinds Kinds) *Claimer { return &Claimer{store: store, kinds: kinds} }
 
 // Claim gives a resource that belongs to no team to one, and writes that into the
 // history in the same commit. Claiming it again for its own team changes and
 // writes nothing.
 //
-// An agent that is not in our copy is a fault NOT_FOUND; resources of other kinds
-// are taken at the caller's word. One that is another team's, or deleted, is a
-// fault PRECONDITION_FAILED.
+// What is not in our copy is a fault NOT_FOUND; resources of kinds that it cannot have
+// all of are taken at the caller's word. One that is another team's, or deleted, is a
+// fault PRECONDITION_FAILED. The parts of a resource come with it.
 func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.ClaimResourceRequest) (*pb.ClaimResourceResponse, error) {
 	id, err := uuid.Parse(req.GetUuid())
 	if err != nil {
 		return nil, fault.Invalid("uuid", "is not a uuid")
+	}
+	if err := c.kinds.Ownable(req.GetKind()); err != nil {
+		return nil, err
+	}
+	known, err := c.kinds.Knows(ctx, caller, req.GetKind())
+	if err != nil {
+		return nil, err
 	}
 	var row dbsql.Resource
 	err = c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
@@ -47,7 +62,7 @@ func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.Cla
 		if err != nil {
 			return fmt.Errorf("looking up the team: %w", err)
 		}
-		owned, err := lock(ctx, q, req.GetKind(), id)
+		owned, err := lock(ctx, q, req.GetKind(), id, known)
 		if err != nil {
 			return err
 		}
@@ -64,6 +79,9 @@ func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.Cla
 		if err != nil {
 			return fmt.Errorf("claiming a resource: %w", err)
 		}
+		if err := q.ClaimParts(ctx, dbsql.ClaimPartsParams{TeamID: &team.ID, ParentKind: row.Kind, ParentUUID: &row.UUID}); err != nil {
+			return fmt.Errorf("claiming the parts of a resource: %w", err)
+		}
 		return record(ctx, q, caller, req, row)
 	})
 	if err != nil {
@@ -78,8 +96,8 @@ func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.Cla
 
 // lock holds the resource until the transaction ends, so that of two claims at once
 // the second sees what the first did.
-func lock(ctx context.Context, q *db.Queries, kind string, id uuid.UUID) (dbsql.Resource, error) {
-	if !mirrored(kind) {
+func lock(ctx context.Context, q *db.Queries, kind string, id uuid.UUID, known bool) (dbsql.Resource, error) {
+	if !known {
 		if err := q.NoteResource(ctx, dbsql.NoteResourceParams{Kind: kind, UUID: id}); err != nil {
 			return dbsql.Resource{}, fmt.Errorf("noting a resource: %w", err)
 		}

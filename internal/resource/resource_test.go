@@ -1,6 +1,7 @@
 package resource_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,12 +35,26 @@ type ownership struct {
 	red, blue uuid.UUID
 }
 
+// kinds are a copy that has all agents, and of other kinds what it came across.
+type kinds struct{}
+
+func (kinds) Knows(_ context.Context, _ identity.Caller, kind string) (bool, error) {
+	return kind == "agent", nil
+}
+
+func (kinds) Ownable(kind string) error {
+	if kind == "model" {
+		return fault.Invalid("kind", "nobody can own one")
+	}
+	return nil
+}
+
 func newOwnership(t *testing.T) *ownership {
 	t.Helper()
 	pool := dbtest.New(t)
 	store, tokens := db.New(pool), listing.NewTokens([]byte(strings.Repeat("k", 32)))
 	o := &ownership{
-		pool: pool, reader: resource.NewReader(store, tokens), claimer: resource.NewClaimer(store), history: audit.NewReader(store, tokens),
+		pool: pool, reader: resource.NewReader(store, tokens), claimer: resource.NewClaimer(store, kinds{}), history: audit.NewReader(store, tokens),
 	}
 	for name, id := range map[string]*uuid.UUID{"red": &o.red, "blue": &o.blue} {
 		var err error

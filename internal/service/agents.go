@@ -3,28 +3,25 @@ package service
 import (
 	"context"
 
+	"connectrpc.com/connect"
+
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
-	"github.com/agentsvc/agentsvc/internal/mirror"
-	"github.com/agentsvc/agentsvc/internal/operation"
 )
 
 // Agents serves the life of an agent.
-type Agents struct {
-	Mirror     *mirror.Mirror
-	Operations *operation.Engine
-}
+type Agents Backend
 
 var _ agentsvcv1connect.AgentServiceHandler = (*Agents)(nil)
 
 // ListAgents answers from our copy.
 func (s *Agents) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
-	return s.Mirror.ListAgents(ctx, caller(ctx), req)
+	return list(ctx, s.Mirror, req, &pb.ListAgentsResponse{})
 }
 
 // GetAgent answers from our copy.
 func (s *Agents) GetAgent(ctx context.Context, req *pb.GetAgentRequest) (*pb.GetAgentResponse, error) {
-	return s.Mirror.GetAgent(ctx, caller(ctx), req)
+	return get(ctx, s.Mirror, req, &pb.GetAgentResponse{})
 }
 
 // CreateAgent makes an agent.
@@ -62,4 +59,9 @@ func (s *Agents) ListAgentVersions(ctx context.Context, req *pb.ListAgentVersion
 // RollbackAgentVersion brings back an earlier version.
 func (s *Agents) RollbackAgentVersion(ctx context.Context, req *pb.RollbackAgentVersionRequest) (*pb.RollbackAgentVersionResponse, error) {
 	return change(ctx, s.Operations, req, &pb.RollbackAgentVersionResponse{})
+}
+
+// WaitAgent follows an agent until its deployment has come to an end.
+func (s *Agents) WaitAgent(ctx context.Context, req *pb.WaitAgentRequest, stream *connect.ServerStream[pb.WaitAgentResponse]) error {
+	return wait(ctx, s.Mirror, req, stream)
 }

@@ -68,6 +68,9 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// allKnown is a copy that has everything.
+func allKnown(context.Context, identity.Caller, string) (bool, error) { return true, nil }
+
 func newEdge(t *testing.T, configure ...func(*Config)) *edge {
 	t.Helper()
 	pool := dbtest.New(t)
@@ -84,15 +87,9 @@ func newEdge(t *testing.T, configure ...func(*Config)) *edge {
 
 	log := slog.New(slog.NewJSONHandler(e.log, nil))
 	cfg := Config{
-		Handlers: Handlers{
-			Agents: e.agents, Teams: &Teams{},
-			Routes:     agentsvcv1connect.UnimplementedAgentRouteServiceHandler{},
-			Keys:       agentsvcv1connect.UnimplementedAgentKeyServiceHandler{},
-			Operations: agentsvcv1connect.UnimplementedOperationServiceHandler{},
-			Audit:      agentsvcv1connect.UnimplementedAuditServiceHandler{},
-			Resources:  agentsvcv1connect.UnimplementedResourceServiceHandler{},
-		},
-		Authenticator: identity.NewAuthenticator(store), Guard: access.New(store, log), Log: log, Ready: store.Ping,
+		Services: append(Vendor(Backend{})[1:], append(Ours(nil, nil, nil, &Teams{}),
+			Serve[agentsvcv1connect.AgentServiceHandler](agentsvcv1connect.AgentServiceName, agentsvcv1connect.NewAgentServiceHandler, e.agents))...),
+		Authenticator: identity.NewAuthenticator(store), Guard: access.New(store, allKnown, log), Log: log, Ready: store.Ping,
 	}
 	for _, c := range configure {
 		c(&cfg)

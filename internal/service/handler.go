@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"fmt"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/agentsvc/agentsvc/internal/identity"
@@ -10,21 +12,58 @@ import (
 	"github.com/agentsvc/agentsvc/internal/operation"
 )
 
+// Backend is what handlers work with.
+type Backend struct {
+	Mirror     *mirror.Mirror
+	Operations *operation.Engine
+}
+
 // change makes the change that req asks for: all of a handler for the methods that
 // have no rule of their own.
 func change[Req, Resp proto.Message](ctx context.Context, engine *operation.Engine, req Req, resp Resp) (Resp, error) {
-	var none Resp
-	if err := engine.Change(ctx, caller(ctx), req, resp); err != nil {
-		return none, err
-	}
-	return resp, nil
+	return answer(resp, engine.Change(ctx, caller(ctx), req, resp))
 }
 
 // fetch answers req by asking the vendor: all of a handler for reads that are not
 // mirrored.
 func fetch[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
-	var none Resp
-	if err := m.Fetch(ctx, caller(ctx), req, resp); err != nil {
+	return answer(resp, m.Fetch(ctx, caller(ctx), req, resp))
+}
+
+// list answers a page of a mirrored kind: all of a handler.
+func list[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
+	return answer(resp, m.List(ctx, caller(ctx), req, resp))
+}
+
+// get answers one mirrored resource: all of a handler.
+func get[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
+	return answer(resp, m.Get(ctx, caller(ctx), req, resp))
+}
+
+// reveal asks the vendor for something that is as good as a secret: all of a handler.
+func reveal[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
+	return answer(resp, m.Reveal(ctx, caller(ctx), req, resp))
+}
+
+// wait streams how far a mirrored resource is: all of a handler.
+func wait[Req proto.Message, Resp any](ctx context.Context, m *mirror.Mirror, req Req, stream *connect.ServerStream[Resp]) error {
+	prototype, ok := any(new(Resp)).(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no Protobuf message", prototype)
+	}
+	return m.Wait(ctx, caller(ctx), req, prototype, func(message proto.Message) error {
+		typed, ok := any(message).(*Resp)
+		if !ok {
+			return fmt.Errorf("a wait told a %T", message)
+		}
+		return stream.Send(typed)
+	})
+}
+
+// answer is the response, unless there is an error.
+func answer[Resp proto.Message](resp Resp, err error) (Resp, error) {
+	if err != nil {
+		var none Resp
 		return none, err
 	}
 	return resp, nil

@@ -5,15 +5,10 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
-	"github.com/agentsvc/agentsvc/internal/mirror"
-	"github.com/agentsvc/agentsvc/internal/operation"
 )
 
 // AgentKeys serves the API keys of agents.
-type AgentKeys struct {
-	Mirror     *mirror.Mirror
-	Operations *operation.Engine
-}
+type AgentKeys Backend
 
 var _ agentsvcv1connect.AgentKeyServiceHandler = (*AgentKeys)(nil)
 

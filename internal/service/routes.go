@@ -5,15 +5,10 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
-	"github.com/agentsvc/agentsvc/internal/mirror"
-	"github.com/agentsvc/agentsvc/internal/operation"
 )
 
 // AgentRoutes serves what an agent may hand over to or draw on.
-type AgentRoutes struct {
-	Mirror     *mirror.Mirror
-	Operations *operation.Engine
-}
+type AgentRoutes Backend
 
 var _ agentsvcv1connect.AgentRouteServiceHandler = (*AgentRoutes)(nil)
 

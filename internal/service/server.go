@@ -20,7 +20,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
@@ -36,20 +35,10 @@ const compressFrom = 8 << 10
 // most that Chromium takes.
 const preflightAge = 7200
 
-// Handlers are the services of the API; all are needed.
-type Handlers struct {
-	Agents     agentsvcv1connect.AgentServiceHandler
-	Routes     agentsvcv1connect.AgentRouteServiceHandler
-	Keys       agentsvcv1connect.AgentKeyServiceHandler
-	Operations agentsvcv1connect.OperationServiceHandler
-	Audit      agentsvcv1connect.AuditServiceHandler
-	Resources  agentsvcv1connect.ResourceServiceHandler
-	Teams      agentsvcv1connect.TeamServiceHandler
-}
-
 // Config is what a server is made of.
 type Config struct {
-	Handlers      Handlers
+	// Services are those of the API; all are needed.
+	Services      []Service
 	Authenticator Authenticator
 	Guard         *access.Guard
 	Log           *slog.Logger
@@ -75,13 +64,9 @@ func (c Config) validate() error {
 			problems = append(problems, fmt.Errorf("service: %s is missing", name))
 		}
 	}
-	need("Handlers.Agents", c.Handlers.Agents != nil)
-	need("Handlers.Routes", c.Handlers.Routes != nil)
-	need("Handlers.Keys", c.Handlers.Keys != nil)
-	need("Handlers.Operations", c.Handlers.Operations != nil)
-	need("Handlers.Audit", c.Handlers.Audit != nil)
-	need("Handlers.Resources", c.Handlers.Resources != nil)
-	need("Handlers.Teams", c.Handlers.Teams != nil)
+	for _, name := range missing(c.Services) {
+		need(name, false)
+	}
 	need("Authenticator", c.Authenticator != nil)
 	need("Guard", c.Guard != nil)
 	need("Log", c.Log != nil)
@@ -90,6 +75,15 @@ func (c Config) validate() error {
 		problems = append(problems, errors.New("service: MaxRequestBytes is negative"))
 	}
 	return errors.Join(problems...)
+}
+
+// names are those of all services.
+func (c Config) names() []string {
+	names := make([]string, 0, len(c.Services))
+	for _, service := range c.Services {
+		names = append(names, service.name)
+	}
+	return names
 }
 
 // Server serves gRPC, gRPC-Web and Connect, health and reflection, and a few plain
@@ -109,7 +103,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxRequestBytes == 0 {
 		cfg.MaxRequestBytes = defaultMaxBytes
 	}
-	s := &Server{cfg: cfg, health: grpchealth.NewStaticChecker(services()...)}
+	s := &Server{cfg: cfg, health: grpchealth.NewStaticChecker(cfg.names()...)}
 	s.SetServing(true)
 	mux := http.NewServeMux()
 	if err := s.mountAPI(mux); err != nil {
@@ -132,17 +126,8 @@ func (s *Server) SetServing(serving bool) {
 	if serving {
 		status = grpchealth.StatusServing
 	}
-	for _, name := range append(services(), "") {
+	for _, name := range append(s.cfg.names(), "") {
 		s.health.SetStatus(name, status)
-	}
-}
-
-// services are the names of the API's services.
-func services() []string {
-	return []string{
-		agentsvcv1connect.AgentServiceName, agentsvcv1connect.AgentRouteServiceName, agentsvcv1connect.AgentKeyServiceName,
-		agentsvcv1connect.OperationServiceName, agentsvcv1connect.AuditServiceName,
-		agentsvcv1connect.ResourceServiceName, agentsvcv1connect.TeamServiceName,
 	}
 }
 
@@ -169,14 +154,9 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 		})
 		mux.Handle(path, identify(s.cfg.Authenticator, s.cfg.Log, limitBody(s.cfg.MaxRequestBytes, known), options...))
 	}
-	h := s.cfg.Handlers
-	mount(agentsvcv1connect.NewAgentServiceHandler(h.Agents, options...))
-	mount(agentsvcv1connect.NewAgentRouteServiceHandler(h.Routes, options...))
-	mount(agentsvcv1connect.NewAgentKeyServiceHandler(h.Keys, options...))
-	mount(agentsvcv1connect.NewOperationServiceHandler(h.Operations, options...))
-	mount(agentsvcv1connect.NewAuditServiceHandler(h.Audit, options...))
-	mount(agentsvcv1connect.NewResourceServiceHandler(h.Resources, options...))
-	mount(agentsvcv1connect.NewTeamServiceHandler(h.Teams, options...))
+	for _, service := range s.cfg.Services {
+		mount(service.mount(options...))
+	}
 	return nil
 }
 
@@ -184,7 +164,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 func (s *Server) mountRest(mux *http.ServeMux) {
 	limit := connect.WithReadMaxBytes(int(s.cfg.MaxRequestBytes))
 	mux.Handle(grpchealth.NewHandler(s.health, limit))
-	reflector := grpcreflect.NewStaticReflector(append(services(), grpchealth.HealthV1ServiceName)...)
+	reflector := grpcreflect.NewStaticReflector(append(s.cfg.names(), grpchealth.HealthV1ServiceName)...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, limit))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limit)) // for clients from before 2023
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

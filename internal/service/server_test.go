@@ -26,7 +26,7 @@ func newValidator(t *testing.T) protovalidate.Validator {
 	return v
 }
 
-func get(t *testing.T, e *edge, path string, headers ...string) (*http.Response, string) {
+func fetchPage(t *testing.T, e *edge, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.url+path, http.NoBody)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestPagesThatNeedNoToken(t *testing.T) {
 		"/nowhere": {http.StatusNotFound, `"code":"not_found"`},
 		"/":        {http.StatusNotFound, `"code":"not_found"`},
 	} {
-		resp, body := get(t, e, path)
+		resp, body := fetchPage(t, e, path)
 		if resp.StatusCode != want.status || !strings.Contains(body, want.holds) {
 			t.Errorf("%s: %s %s", path, resp.Status, body)
 		}
@@ -70,12 +70,12 @@ func TestNotReady(t *testing.T) {
 			return errors.New("schema 3 of host db-17")
 		}
 	})
-	resp, body := get(t, e, "/readyz")
+	resp, body := fetchPage(t, e, "/readyz")
 	if resp.StatusCode != http.StatusServiceUnavailable || strings.Contains(body, "db-17") {
 		t.Errorf("%s %s, want 503 without the cause", resp.Status, body)
 	}
 	e.wantOneLine(t, "not ready", "db-17")
-	if resp, _ := get(t, e, "/healthz"); resp.StatusCode != http.StatusOK {
+	if resp, _ := fetchPage(t, e, "/healthz"); resp.StatusCode != http.StatusOK {
 		t.Errorf("%s: not being ready is no reason to be restarted", resp.Status)
 	}
 }
@@ -98,7 +98,7 @@ func TestDrainingIsTold(t *testing.T) {
 				t.Errorf("health of %q: %v %v, want %s", name, got, err, want)
 			}
 		}
-		if resp, body := get(t, e, "/readyz"); resp.StatusCode != status {
+		if resp, body := fetchPage(t, e, "/readyz"); resp.StatusCode != status {
 			t.Errorf("%s %s, want %d", resp.Status, body, status)
 		}
 		req := connect.NewRequest(&pb.WhoAmIRequest{})
@@ -123,7 +123,7 @@ func TestReflectionNeedsNoToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(names) != len(services())+1 {
+	if len(names) != len(e.server.cfg.Services)+1 {
 		t.Errorf("services %v", names)
 	}
 	if files, err := stream.FileContainingSymbol(agentsvcv1connect.AgentServiceName); err != nil || len(files) == 0 {
@@ -208,7 +208,7 @@ func TestPanicsOutsideOfRPCs(t *testing.T) {
 			panic("password=hunter2")
 		})
 	})
-	resp, body := get(t, e, "/metrics")
+	resp, body := fetchPage(t, e, "/metrics")
 	if resp.StatusCode != http.StatusInternalServerError || strings.Contains(body, "hunter2") {
 		t.Errorf("%s %s, want 500 without the cause", resp.Status, body)
 	}
@@ -238,7 +238,7 @@ func TestConfigSaysAllThatIsMissing(t *testing.T) {
 		t.Fatal("a server of nothing")
 	}
 	for _, name := range []string{
-		"Agents", "Routes", "Keys", "Operations", "Audit", "Resources", "Teams", "Authenticator", "Guard", "Log", "Ready", "MaxRequestBytes",
+		"AgentService", "PlatformService", "OperationService", "TeamService", "Authenticator", "Guard", "Log", "Ready", "MaxRequestBytes",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%q says nothing of %s", err, name)

@@ -1630,11 +1630,110 @@ func (x *RollbackAgentVersionResponse) GetOperation() *Operation {
 	return nil
 }
 
+type WaitAgentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique id of the agent.
+	Uuid          string `protobuf:"bytes,1,opt,name=uuid,proto3" json:"uuid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitAgentRequest) Reset() {
+	*x = WaitAgentRequest{}
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitAgentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitAgentRequest) ProtoMessage() {}
+
+func (x *WaitAgentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitAgentRequest.ProtoReflect.Descriptor instead.
+func (*WaitAgentRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WaitAgentRequest) GetUuid() string {
+	if x != nil {
+		return x.Uuid
+	}
+	return ""
+}
+
+type WaitAgentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent as it is now; absent once it is gone.
+	Agent *Agent `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// How far it is.
+	Progress      *WaitProgress `protobuf:"bytes,2,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitAgentResponse) Reset() {
+	*x = WaitAgentResponse{}
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitAgentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitAgentResponse) ProtoMessage() {}
+
+func (x *WaitAgentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitAgentResponse.ProtoReflect.Descriptor instead.
+func (*WaitAgentResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WaitAgentResponse) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *WaitAgentResponse) GetProgress() *WaitProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
 var File_agentsvc_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fagentsvc/v1/agent_service.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/agent.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/freshness.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x16agentsvc/v1/page.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n" +
+	"\x1fagentsvc/v1/agent_service.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/agent.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/freshness.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x16agentsvc/v1/page.proto\x1a\x16agentsvc/v1/wait.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n" +
 	"\x11ListAgentsRequest\x12(\n" +
 	"\ronly_deployed\x18\x01 \x01(\bH\x00R\fonlyDeployed\x88\x01\x01\x12$\n" +
 	"\x04page\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x01H\x01R\x04page\x88\x01\x01\x12*\n" +
@@ -1829,7 +1928,12 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\faudit_header\x18\x01 \x01(\v2\x18.agentsvc.v1.AuditHeaderR\vauditHeader\x12&\n" +
 	"\fversion_hash\x18\x02 \x01(\tH\x00R\vversionHash\x88\x01\x01\x12:\n" +
 	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperationB\x0f\n" +
-	"\r_version_hash2\x95\x0f\n" +
+	"\r_version_hash\"0\n" +
+	"\x10WaitAgentRequest\x12\x1c\n" +
+	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"t\n" +
+	"\x11WaitAgentResponse\x12(\n" +
+	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x125\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xfc\x0f\n" +
 	"\fAgentService\x12s\n" +
 	"\n" +
 	"ListAgents\x12\x1e.agentsvc.v1.ListAgentsRequest\x1a\x1f.agentsvc.v1.ListAgentsResponse\"$\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/gen-ai/agents\x90\x02\x01\x12\x83\x01\n" +
@@ -1864,7 +1968,9 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x11ListAgentVersions\x12%.agentsvc.v1.ListAgentVersionsRequest\x1a&.agentsvc.v1.ListAgentVersionsResponse\"C\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/agents/{uuid}/versions\x90\x02\x01\x12\xc9\x01\n" +
 	"\x14RollbackAgentVersion\x12(.agentsvc.v1.RollbackAgentVersionRequest\x1a).agentsvc.v1.RollbackAgentVersionResponse\"\\\xa2\xbb\x18,\b\x05\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x02(\x01B\x15AgentService.GetAgent\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versionsB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x05agent\x12\x04uuid\x18\x02(\x01B\x15AgentService.GetAgent\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versions\x12e\n" +
+	"\tWaitAgent\x12\x1d.agentsvc.v1.WaitAgentRequest\x1a\x1e.agentsvc.v1.WaitAgentResponse\"\x17\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x010\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_agent_service_proto_rawDescOnce sync.Once
@@ -1878,7 +1984,7 @@ func file_agentsvc_v1_agent_service_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_agent_service_proto_rawDescData
 }
 
-var file_agentsvc_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_agentsvc_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_agentsvc_v1_agent_service_proto_goTypes = []any{
 	(*ListAgentsRequest)(nil),                       // 0: agentsvc.v1.ListAgentsRequest
 	(*ListAgentsResponse)(nil),                      // 1: agentsvc.v1.ListAgentsResponse
@@ -1898,85 +2004,92 @@ var file_agentsvc_v1_agent_service_proto_goTypes = []any{
 	(*ListAgentVersionsResponse)(nil),               // 15: agentsvc.v1.ListAgentVersionsResponse
 	(*RollbackAgentVersionRequest)(nil),             // 16: agentsvc.v1.RollbackAgentVersionRequest
 	(*RollbackAgentVersionResponse)(nil),            // 17: agentsvc.v1.RollbackAgentVersionResponse
-	(*durationpb.Duration)(nil),                     // 18: google.protobuf.Duration
-	(*AgentListItem)(nil),                           // 19: agentsvc.v1.AgentListItem
-	(*Links)(nil),                                   // 20: agentsvc.v1.Links
-	(*Meta)(nil),                                    // 21: agentsvc.v1.Meta
-	(*Freshness)(nil),                               // 22: agentsvc.v1.Freshness
-	(*Agent)(nil),                                   // 23: agentsvc.v1.Agent
-	(*McpServer)(nil),                               // 24: agentsvc.v1.McpServer
-	(*MutationOptions)(nil),                         // 25: agentsvc.v1.MutationOptions
-	(*Operation)(nil),                               // 26: agentsvc.v1.Operation
-	(Agent_RetrievalMethod)(0),                      // 27: agentsvc.v1.Agent.RetrievalMethod
-	(*fieldmaskpb.FieldMask)(nil),                   // 28: google.protobuf.FieldMask
-	(AgentDeployment_Visibility)(0),                 // 29: agentsvc.v1.AgentDeployment.Visibility
-	(*timestamppb.Timestamp)(nil),                   // 30: google.protobuf.Timestamp
-	(*ResourceUsage)(nil),                           // 31: agentsvc.v1.ResourceUsage
-	(*AgentVersion)(nil),                            // 32: agentsvc.v1.AgentVersion
-	(*AuditHeader)(nil),                             // 33: agentsvc.v1.AuditHeader
+	(*WaitAgentRequest)(nil),                        // 18: agentsvc.v1.WaitAgentRequest
+	(*WaitAgentResponse)(nil),                       // 19: agentsvc.v1.WaitAgentResponse
+	(*durationpb.Duration)(nil),                     // 20: google.protobuf.Duration
+	(*AgentListItem)(nil),                           // 21: agentsvc.v1.AgentListItem
+	(*Links)(nil),                                   // 22: agentsvc.v1.Links
+	(*Meta)(nil),                                    // 23: agentsvc.v1.Meta
+	(*Freshness)(nil),                               // 24: agentsvc.v1.Freshness
+	(*Agent)(nil),                                   // 25: agentsvc.v1.Agent
+	(*McpServer)(nil),                               // 26: agentsvc.v1.McpServer
+	(*MutationOptions)(nil),                         // 27: agentsvc.v1.MutationOptions
+	(*Operation)(nil),                               // 28: agentsvc.v1.Operation
+	(Agent_RetrievalMethod)(0),                      // 29: agentsvc.v1.Agent.RetrievalMethod
+	(*fieldmaskpb.FieldMask)(nil),                   // 30: google.protobuf.FieldMask
+	(AgentDeployment_Visibility)(0),                 // 31: agentsvc.v1.AgentDeployment.Visibility
+	(*timestamppb.Timestamp)(nil),                   // 32: google.protobuf.Timestamp
+	(*ResourceUsage)(nil),                           // 33: agentsvc.v1.ResourceUsage
+	(*AgentVersion)(nil),                            // 34: agentsvc.v1.AgentVersion
+	(*AuditHeader)(nil),                             // 35: agentsvc.v1.AuditHeader
+	(*WaitProgress)(nil),                            // 36: agentsvc.v1.WaitProgress
 }
 var file_agentsvc_v1_agent_service_proto_depIdxs = []int32{
-	18, // 0: agentsvc.v1.ListAgentsRequest.max_staleness:type_name -> google.protobuf.Duration
-	19, // 1: agentsvc.v1.ListAgentsResponse.agents:type_name -> agentsvc.v1.AgentListItem
-	20, // 2: agentsvc.v1.ListAgentsResponse.links:type_name -> agentsvc.v1.Links
-	21, // 3: agentsvc.v1.ListAgentsResponse.meta:type_name -> agentsvc.v1.Meta
-	22, // 4: agentsvc.v1.ListAgentsResponse.freshness:type_name -> agentsvc.v1.Freshness
-	18, // 5: agentsvc.v1.GetAgentRequest.max_staleness:type_name -> google.protobuf.Duration
-	23, // 6: agentsvc.v1.GetAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	22, // 7: agentsvc.v1.GetAgentResponse.freshness:type_name -> agentsvc.v1.Freshness
-	24, // 8: agentsvc.v1.CreateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
-	25, // 9: agentsvc.v1.CreateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	23, // 10: agentsvc.v1.CreateAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	26, // 11: agentsvc.v1.CreateAgentResponse.operation:type_name -> agentsvc.v1.Operation
-	24, // 12: agentsvc.v1.UpdateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
-	27, // 13: agentsvc.v1.UpdateAgentRequest.retrieval_method:type_name -> agentsvc.v1.Agent.RetrievalMethod
-	25, // 14: agentsvc.v1.UpdateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	28, // 15: agentsvc.v1.UpdateAgentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	23, // 16: agentsvc.v1.UpdateAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	26, // 17: agentsvc.v1.UpdateAgentResponse.operation:type_name -> agentsvc.v1.Operation
-	25, // 18: agentsvc.v1.DeleteAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	23, // 19: agentsvc.v1.DeleteAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	26, // 20: agentsvc.v1.DeleteAgentResponse.operation:type_name -> agentsvc.v1.Operation
-	29, // 21: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.visibility:type_name -> agentsvc.v1.AgentDeployment.Visibility
-	25, // 22: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	23, // 23: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.agent:type_name -> agentsvc.v1.Agent
-	26, // 24: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.operation:type_name -> agentsvc.v1.Operation
-	30, // 25: agentsvc.v1.GetAgentUsageRequest.start:type_name -> google.protobuf.Timestamp
-	30, // 26: agentsvc.v1.GetAgentUsageRequest.stop:type_name -> google.protobuf.Timestamp
-	31, // 27: agentsvc.v1.GetAgentUsageResponse.log_insights_usage:type_name -> agentsvc.v1.ResourceUsage
-	31, // 28: agentsvc.v1.GetAgentUsageResponse.usage:type_name -> agentsvc.v1.ResourceUsage
-	22, // 29: agentsvc.v1.GetAgentUsageResponse.freshness:type_name -> agentsvc.v1.Freshness
-	18, // 30: agentsvc.v1.ListAgentVersionsRequest.max_staleness:type_name -> google.protobuf.Duration
-	32, // 31: agentsvc.v1.ListAgentVersionsResponse.agent_versions:type_name -> agentsvc.v1.AgentVersion
-	20, // 32: agentsvc.v1.ListAgentVersionsResponse.links:type_name -> agentsvc.v1.Links
-	21, // 33: agentsvc.v1.ListAgentVersionsResponse.meta:type_name -> agentsvc.v1.Meta
-	22, // 34: agentsvc.v1.ListAgentVersionsResponse.freshness:type_name -> agentsvc.v1.Freshness
-	25, // 35: agentsvc.v1.RollbackAgentVersionRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	33, // 36: agentsvc.v1.RollbackAgentVersionResponse.audit_header:type_name -> agentsvc.v1.AuditHeader
-	26, // 37: agentsvc.v1.RollbackAgentVersionResponse.operation:type_name -> agentsvc.v1.Operation
-	0,  // 38: agentsvc.v1.AgentService.ListAgents:input_type -> agentsvc.v1.ListAgentsRequest
-	2,  // 39: agentsvc.v1.AgentService.GetAgent:input_type -> agentsvc.v1.GetAgentRequest
-	4,  // 40: agentsvc.v1.AgentService.CreateAgent:input_type -> agentsvc.v1.CreateAgentRequest
-	6,  // 41: agentsvc.v1.AgentService.UpdateAgent:input_type -> agentsvc.v1.UpdateAgentRequest
-	8,  // 42: agentsvc.v1.AgentService.DeleteAgent:input_type -> agentsvc.v1.DeleteAgentRequest
-	10, // 43: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:input_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityRequest
-	12, // 44: agentsvc.v1.AgentService.GetAgentUsage:input_type -> agentsvc.v1.GetAgentUsageRequest
-	14, // 45: agentsvc.v1.AgentService.ListAgentVersions:input_type -> agentsvc.v1.ListAgentVersionsRequest
-	16, // 46: agentsvc.v1.AgentService.RollbackAgentVersion:input_type -> agentsvc.v1.RollbackAgentVersionRequest
-	1,  // 47: agentsvc.v1.AgentService.ListAgents:output_type -> agentsvc.v1.ListAgentsResponse
-	3,  // 48: agentsvc.v1.AgentService.GetAgent:output_type -> agentsvc.v1.GetAgentResponse
-	5,  // 49: agentsvc.v1.AgentService.CreateAgent:output_type -> agentsvc.v1.CreateAgentResponse
-	7,  // 50: agentsvc.v1.AgentService.UpdateAgent:output_type -> agentsvc.v1.UpdateAgentResponse
-	9,  // 51: agentsvc.v1.AgentService.DeleteAgent:output_type -> agentsvc.v1.DeleteAgentResponse
-	11, // 52: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:output_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
-	13, // 53: agentsvc.v1.AgentService.GetAgentUsage:output_type -> agentsvc.v1.GetAgentUsageResponse
-	15, // 54: agentsvc.v1.AgentService.ListAgentVersions:output_type -> agentsvc.v1.ListAgentVersionsResponse
-	17, // 55: agentsvc.v1.AgentService.RollbackAgentVersion:output_type -> agentsvc.v1.RollbackAgentVersionResponse
-	47, // [47:56] is the sub-list for method output_type
-	38, // [38:47] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	20, // 0: agentsvc.v1.ListAgentsRequest.max_staleness:type_name -> google.protobuf.Duration
+	21, // 1: agentsvc.v1.ListAgentsResponse.agents:type_name -> agentsvc.v1.AgentListItem
+	22, // 2: agentsvc.v1.ListAgentsResponse.links:type_name -> agentsvc.v1.Links
+	23, // 3: agentsvc.v1.ListAgentsResponse.meta:type_name -> agentsvc.v1.Meta
+	24, // 4: agentsvc.v1.ListAgentsResponse.freshness:type_name -> agentsvc.v1.Freshness
+	20, // 5: agentsvc.v1.GetAgentRequest.max_staleness:type_name -> google.protobuf.Duration
+	25, // 6: agentsvc.v1.GetAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	24, // 7: agentsvc.v1.GetAgentResponse.freshness:type_name -> agentsvc.v1.Freshness
+	26, // 8: agentsvc.v1.CreateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
+	27, // 9: agentsvc.v1.CreateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	25, // 10: agentsvc.v1.CreateAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	28, // 11: agentsvc.v1.CreateAgentResponse.operation:type_name -> agentsvc.v1.Operation
+	26, // 12: agentsvc.v1.UpdateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
+	29, // 13: agentsvc.v1.UpdateAgentRequest.retrieval_method:type_name -> agentsvc.v1.Agent.RetrievalMethod
+	27, // 14: agentsvc.v1.UpdateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	30, // 15: agentsvc.v1.UpdateAgentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	25, // 16: agentsvc.v1.UpdateAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	28, // 17: agentsvc.v1.UpdateAgentResponse.operation:type_name -> agentsvc.v1.Operation
+	27, // 18: agentsvc.v1.DeleteAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	25, // 19: agentsvc.v1.DeleteAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	28, // 20: agentsvc.v1.DeleteAgentResponse.operation:type_name -> agentsvc.v1.Operation
+	31, // 21: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.visibility:type_name -> agentsvc.v1.AgentDeployment.Visibility
+	27, // 22: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	25, // 23: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.agent:type_name -> agentsvc.v1.Agent
+	28, // 24: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.operation:type_name -> agentsvc.v1.Operation
+	32, // 25: agentsvc.v1.GetAgentUsageRequest.start:type_name -> google.protobuf.Timestamp
+	32, // 26: agentsvc.v1.GetAgentUsageRequest.stop:type_name -> google.protobuf.Timestamp
+	33, // 27: agentsvc.v1.GetAgentUsageResponse.log_insights_usage:type_name -> agentsvc.v1.ResourceUsage
+	33, // 28: agentsvc.v1.GetAgentUsageResponse.usage:type_name -> agentsvc.v1.ResourceUsage
+	24, // 29: agentsvc.v1.GetAgentUsageResponse.freshness:type_name -> agentsvc.v1.Freshness
+	20, // 30: agentsvc.v1.ListAgentVersionsRequest.max_staleness:type_name -> google.protobuf.Duration
+	34, // 31: agentsvc.v1.ListAgentVersionsResponse.agent_versions:type_name -> agentsvc.v1.AgentVersion
+	22, // 32: agentsvc.v1.ListAgentVersionsResponse.links:type_name -> agentsvc.v1.Links
+	23, // 33: agentsvc.v1.ListAgentVersionsResponse.meta:type_name -> agentsvc.v1.Meta
+	24, // 34: agentsvc.v1.ListAgentVersionsResponse.freshness:type_name -> agentsvc.v1.Freshness
+	27, // 35: agentsvc.v1.RollbackAgentVersionRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	35, // 36: agentsvc.v1.RollbackAgentVersionResponse.audit_header:type_name -> agentsvc.v1.AuditHeader
+	28, // 37: agentsvc.v1.RollbackAgentVersionResponse.operation:type_name -> agentsvc.v1.Operation
+	25, // 38: agentsvc.v1.WaitAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	36, // 39: agentsvc.v1.WaitAgentResponse.progress:type_name -> agentsvc.v1.WaitProgress
+	0,  // 40: agentsvc.v1.AgentService.ListAgents:input_type -> agentsvc.v1.ListAgentsRequest
+	2,  // 41: agentsvc.v1.AgentService.GetAgent:input_type -> agentsvc.v1.GetAgentRequest
+	4,  // 42: agentsvc.v1.AgentService.CreateAgent:input_type -> agentsvc.v1.CreateAgentRequest
+	6,  // 43: agentsvc.v1.AgentService.UpdateAgent:input_type -> agentsvc.v1.UpdateAgentRequest
+	8,  // 44: agentsvc.v1.AgentService.DeleteAgent:input_type -> agentsvc.v1.DeleteAgentRequest
+	10, // 45: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:input_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityRequest
+	12, // 46: agentsvc.v1.AgentService.GetAgentUsage:input_type -> agentsvc.v1.GetAgentUsageRequest
+	14, // 47: agentsvc.v1.AgentService.ListAgentVersions:input_type -> agentsvc.v1.ListAgentVersionsRequest
+	16, // 48: agentsvc.v1.AgentService.RollbackAgentVersion:input_type -> agentsvc.v1.RollbackAgentVersionRequest
+	18, // 49: agentsvc.v1.AgentService.WaitAgent:input_type -> agentsvc.v1.WaitAgentRequest
+	1,  // 50: agentsvc.v1.AgentService.ListAgents:output_type -> agentsvc.v1.ListAgentsResponse
+	3,  // 51: agentsvc.v1.AgentService.GetAgent:output_type -> agentsvc.v1.GetAgentResponse
+	5,  // 52: agentsvc.v1.AgentService.CreateAgent:output_type -> agentsvc.v1.CreateAgentResponse
+	7,  // 53: agentsvc.v1.AgentService.UpdateAgent:output_type -> agentsvc.v1.UpdateAgentResponse
+	9,  // 54: agentsvc.v1.AgentService.DeleteAgent:output_type -> agentsvc.v1.DeleteAgentResponse
+	11, // 55: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:output_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
+	13, // 56: agentsvc.v1.AgentService.GetAgentUsage:output_type -> agentsvc.v1.GetAgentUsageResponse
+	15, // 57: agentsvc.v1.AgentService.ListAgentVersions:output_type -> agentsvc.v1.ListAgentVersionsResponse
+	17, // 58: agentsvc.v1.AgentService.RollbackAgentVersion:output_type -> agentsvc.v1.RollbackAgentVersionResponse
+	19, // 59: agentsvc.v1.AgentService.WaitAgent:output_type -> agentsvc.v1.WaitAgentResponse
+	50, // [50:60] is the sub-list for method output_type
+	40, // [40:50] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_agent_service_proto_init() }
@@ -1990,6 +2103,7 @@ func file_agentsvc_v1_agent_service_proto_init() {
 	file_agentsvc_v1_mutation_proto_init()
 	file_agentsvc_v1_operation_proto_init()
 	file_agentsvc_v1_page_proto_init()
+	file_agentsvc_v1_wait_proto_init()
 	file_agentsvc_v1_agent_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_agentsvc_v1_agent_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_agentsvc_v1_agent_service_proto_msgTypes[6].OneofWrappers = []any{}
@@ -2003,7 +2117,7 @@ func file_agentsvc_v1_agent_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_agent_service_proto_rawDesc), len(file_agentsvc_v1_agent_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

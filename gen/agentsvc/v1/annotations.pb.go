@@ -274,7 +274,14 @@ type Target struct {
 	// that is absent touches nothing; a repeated one touches each.
 	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
 	// Role the caller needs in the team that owns the resource.
-	Role          Role `protobuf:"varint,3,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
+	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
+	// The field holds names, not uuids: every resource of that name is touched.
+	ByName bool `protobuf:"varint,4,opt,name=by_name,json=byName,proto3" json:"by_name,omitempty"`
+	// What is not known as one of the kind is not one, and is left to the vendor: the
+	// field may hold the uuids of several kinds.
+	IfKnown bool `protobuf:"varint,5,opt,name=if_known,json=ifKnown,proto3" json:"if_known,omitempty"`
+	// The method changes it as well, and its answer does not show how.
+	Changed       bool `protobuf:"varint,6,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -328,6 +335,27 @@ func (x *Target) GetRole() Role {
 		return x.Role
 	}
 	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Target) GetByName() bool {
+	if x != nil {
+		return x.ByName
+	}
+	return false
+}
+
+func (x *Target) GetIfKnown() bool {
+	if x != nil {
+		return x.IfKnown
+	}
+	return false
+}
+
+func (x *Target) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
 }
 
 // Subject is what a change is about, where that is not its first target.
@@ -440,6 +468,61 @@ func (x *Binding) GetFrom() string {
 	return ""
 }
 
+// Condition is what a field must be.
+type Condition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path of the field, an enum or text.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Any of these, enum values by their names.
+	Values        []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Condition) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Condition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 // Find says where the result of a change would show, for the FIND strategies.
 type Find struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -460,14 +543,21 @@ type Find struct {
 	Then string `protobuf:"bytes,6,opt,name=then,proto3" json:"then,omitempty"`
 	// Its request fields, from the item found; those left are taken from the change's
 	// request by name.
-	ThenWith      []*Binding `protobuf:"bytes,7,rep,name=then_with,json=thenWith,proto3" json:"then_with,omitempty"`
+	ThenWith []*Binding `protobuf:"bytes,7,rep,name=then_with,json=thenWith,proto3" json:"then_with,omitempty"`
+	// Item field with its uuid; "uuid" if empty.
+	Id string `protobuf:"bytes,8,opt,name=id,proto3" json:"id,omitempty"`
+	// Response fields, from those of the item found. An empty `from` is the item itself,
+	// and a repeated `to` takes one of each item that is found.
+	Answer []*Binding `protobuf:"bytes,9,rep,name=answer,proto3" json:"answer,omitempty"`
+	// What else the item must be.
+	Where         []*Condition `protobuf:"bytes,10,rep,name=where,proto3" json:"where,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Find) Reset() {
 	*x = Find{}
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +569,7 @@ func (x *Find) String() string {
 func (*Find) ProtoMessage() {}
 
 func (x *Find) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +582,7 @@ func (x *Find) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Find.ProtoReflect.Descriptor instead.
 func (*Find) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{3}
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Find) GetMethod() string {
@@ -544,6 +634,27 @@ func (x *Find) GetThenWith() []*Binding {
 	return nil
 }
 
+func (x *Find) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Find) GetAnswer() []*Binding {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *Find) GetWhere() []*Condition {
+	if x != nil {
+		return x.Where
+	}
+	return nil
+}
+
 // Access is what a method needs and does. A method without it cannot be called.
 type Access struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -564,14 +675,17 @@ type Access struct {
 	// The read method that shows the resource after the change, where the response does
 	// not: called right after it, so that the history can tell what changed. Its request
 	// fields are taken from the change's request by name.
-	ShownBy       string `protobuf:"bytes,8,opt,name=shown_by,json=shownBy,proto3" json:"shown_by,omitempty"`
+	ShownBy string `protobuf:"bytes,8,opt,name=shown_by,json=shownBy,proto3" json:"shown_by,omitempty"`
+	// Path of the response field in which the vendor, answering 200, says that it refused;
+	// empty if it refuses by status alone.
+	Refusal       string `protobuf:"bytes,9,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +697,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +710,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{4}
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Access) GetAction() Action {
@@ -655,6 +769,13 @@ func (x *Access) GetShownBy() string {
 	return ""
 }
 
+func (x *Access) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
+}
+
 var file_agentsvc_v1_annotations_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -707,17 +828,23 @@ var File_agentsvc_v1_annotations_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\n" +
-	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"Y\n" +
+	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\xa7\x01\n" +
 	"\x06Target\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12%\n" +
-	"\x04role\x18\x03 \x01(\x0e2\x11.agentsvc.v1.RoleR\x04role\"3\n" +
+	"\x04role\x18\x03 \x01(\x0e2\x11.agentsvc.v1.RoleR\x04role\x12\x17\n" +
+	"\aby_name\x18\x04 \x01(\bR\x06byName\x12\x19\n" +
+	"\bif_known\x18\x05 \x01(\bR\aifKnown\x12\x18\n" +
+	"\achanged\x18\x06 \x01(\bR\achanged\"3\n" +
 	"\aSubject\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\"-\n" +
 	"\aBinding\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x12\n" +
-	"\x04from\x18\x02 \x01(\tR\x04from\"\xeb\x01\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\"9\n" +
+	"\tCondition\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\"\xd7\x02\n" +
 	"\x04Find\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12(\n" +
 	"\x04with\x18\x02 \x03(\v2\x14.agentsvc.v1.BindingR\x04with\x12\x14\n" +
@@ -725,7 +852,11 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x05match\x18\x04 \x03(\v2\x14.agentsvc.v1.BindingR\x05match\x12\x18\n" +
 	"\acreated\x18\x05 \x01(\tR\acreated\x12\x12\n" +
 	"\x04then\x18\x06 \x01(\tR\x04then\x121\n" +
-	"\tthen_with\x18\a \x03(\v2\x14.agentsvc.v1.BindingR\bthenWith\"\xdd\x02\n" +
+	"\tthen_with\x18\a \x03(\v2\x14.agentsvc.v1.BindingR\bthenWith\x12\x0e\n" +
+	"\x02id\x18\b \x01(\tR\x02id\x12,\n" +
+	"\x06answer\x18\t \x03(\v2\x14.agentsvc.v1.BindingR\x06answer\x12,\n" +
+	"\x05where\x18\n" +
+	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xf7\x02\n" +
 	"\x06Access\x12+\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12-\n" +
 	"\atargets\x18\x02 \x03(\v2\x13.agentsvc.v1.TargetR\atargets\x12(\n" +
@@ -734,7 +865,8 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\treconcile\x18\x05 \x01(\x0e2\x16.agentsvc.v1.ReconcileR\treconcile\x12%\n" +
 	"\x04find\x18\x06 \x01(\v2\x11.agentsvc.v1.FindR\x04find\x12%\n" +
 	"\x0ereturns_secret\x18\a \x01(\bR\rreturnsSecret\x12\x19\n" +
-	"\bshown_by\x18\b \x01(\tR\ashownBy*\x8e\x01\n" +
+	"\bshown_by\x18\b \x01(\tR\ashownBy\x12\x18\n" +
+	"\arefusal\x18\t \x01(\tR\arefusal*\x8e\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_LIST\x10\x01\x12\x0f\n" +
@@ -779,7 +911,7 @@ func file_agentsvc_v1_annotations_proto_rawDescGZIP() []byte {
 }
 
 var file_agentsvc_v1_annotations_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_agentsvc_v1_annotations_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_agentsvc_v1_annotations_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_agentsvc_v1_annotations_proto_goTypes = []any{
 	(Action)(0),                        // 0: agentsvc.v1.Action
 	(Role)(0),                          // 1: agentsvc.v1.Role
@@ -788,31 +920,34 @@ var file_agentsvc_v1_annotations_proto_goTypes = []any{
 	(*Target)(nil),                     // 4: agentsvc.v1.Target
 	(*Subject)(nil),                    // 5: agentsvc.v1.Subject
 	(*Binding)(nil),                    // 6: agentsvc.v1.Binding
-	(*Find)(nil),                       // 7: agentsvc.v1.Find
-	(*Access)(nil),                     // 8: agentsvc.v1.Access
-	(*descriptorpb.MethodOptions)(nil), // 9: google.protobuf.MethodOptions
-	(*descriptorpb.FieldOptions)(nil),  // 10: google.protobuf.FieldOptions
+	(*Condition)(nil),                  // 7: agentsvc.v1.Condition
+	(*Find)(nil),                       // 8: agentsvc.v1.Find
+	(*Access)(nil),                     // 9: agentsvc.v1.Access
+	(*descriptorpb.MethodOptions)(nil), // 10: google.protobuf.MethodOptions
+	(*descriptorpb.FieldOptions)(nil),  // 11: google.protobuf.FieldOptions
 }
 var file_agentsvc_v1_annotations_proto_depIdxs = []int32{
 	1,  // 0: agentsvc.v1.Target.role:type_name -> agentsvc.v1.Role
 	6,  // 1: agentsvc.v1.Find.with:type_name -> agentsvc.v1.Binding
 	6,  // 2: agentsvc.v1.Find.match:type_name -> agentsvc.v1.Binding
 	6,  // 3: agentsvc.v1.Find.then_with:type_name -> agentsvc.v1.Binding
-	0,  // 4: agentsvc.v1.Access.action:type_name -> agentsvc.v1.Action
-	4,  // 5: agentsvc.v1.Access.targets:type_name -> agentsvc.v1.Target
-	2,  // 6: agentsvc.v1.Access.scope:type_name -> agentsvc.v1.Scope
-	5,  // 7: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
-	3,  // 8: agentsvc.v1.Access.reconcile:type_name -> agentsvc.v1.Reconcile
-	7,  // 9: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
-	9,  // 10: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
-	10, // 11: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
-	10, // 12: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
-	8,  // 13: agentsvc.v1.access:type_name -> agentsvc.v1.Access
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	13, // [13:14] is the sub-list for extension type_name
-	10, // [10:13] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	6,  // 4: agentsvc.v1.Find.answer:type_name -> agentsvc.v1.Binding
+	7,  // 5: agentsvc.v1.Find.where:type_name -> agentsvc.v1.Condition
+	0,  // 6: agentsvc.v1.Access.action:type_name -> agentsvc.v1.Action
+	4,  // 7: agentsvc.v1.Access.targets:type_name -> agentsvc.v1.Target
+	2,  // 8: agentsvc.v1.Access.scope:type_name -> agentsvc.v1.Scope
+	5,  // 9: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
+	3,  // 10: agentsvc.v1.Access.reconcile:type_name -> agentsvc.v1.Reconcile
+	8,  // 11: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
+	10, // 12: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
+	11, // 13: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
+	11, // 14: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
+	9,  // 15: agentsvc.v1.access:type_name -> agentsvc.v1.Access
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	15, // [15:16] is the sub-list for extension type_name
+	12, // [12:15] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_annotations_proto_init() }
@@ -826,7 +961,7 @@ func file_agentsvc_v1_annotations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_annotations_proto_rawDesc), len(file_agentsvc_v1_annotations_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 3,
 			NumServices:   0,
 		},

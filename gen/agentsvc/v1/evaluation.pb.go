@@ -388,7 +388,9 @@ type EvaluationTestCase struct {
 	// Id of the user who last changed it.
 	UpdatedByUserId *uint64 `protobuf:"varint,17,opt,name=updated_by_user_id,json=updatedByUserId,proto3,oneof" json:"updated_by_user_id,omitempty"`
 	// Version number.
-	Version       *int32 `protobuf:"varint,18,opt,name=version,proto3,oneof" json:"version,omitempty"`
+	Version *int32 `protobuf:"varint,18,opt,name=version,proto3,oneof" json:"version,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +551,13 @@ func (x *EvaluationTestCase) GetVersion() int32 {
 	return 0
 }
 
+func (x *EvaluationTestCase) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
+}
+
 // EvaluationDataset is a set of prompts to evaluate with.
 type EvaluationDataset struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -565,7 +574,9 @@ type EvaluationDataset struct {
 	// Does the dataset have a ground truth column?
 	HasGroundTruth *bool `protobuf:"varint,6,opt,name=has_ground_truth,json=hasGroundTruth,proto3,oneof" json:"has_ground_truth,omitempty"`
 	// Number of rows in the dataset.
-	RowCount      *int32 `protobuf:"varint,7,opt,name=row_count,json=rowCount,proto3,oneof" json:"row_count,omitempty"`
+	RowCount *int32 `protobuf:"varint,7,opt,name=row_count,json=rowCount,proto3,oneof" json:"row_count,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -649,6 +660,13 @@ func (x *EvaluationDataset) GetRowCount() int32 {
 	return 0
 }
 
+func (x *EvaluationDataset) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
+}
+
 // EvaluationMetric is one measure of an answer.
 type EvaluationMetric struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -682,7 +700,9 @@ type EvaluationMetric struct {
 	// How a metric of the account's own is judged.
 	CustomEvalConfig *CustomEvaluationConfig `protobuf:"bytes,14,opt,name=custom_eval_config,json=customEvalConfig,proto3" json:"custom_eval_config,omitempty"`
 	// Who defined the metric.
-	Source        *EvaluationMetric_EvaluationMetricSource `protobuf:"varint,15,opt,name=source,proto3,enum=agentsvc.v1.EvaluationMetric_EvaluationMetricSource,oneof" json:"source,omitempty"`
+	Source *EvaluationMetric_EvaluationMetricSource `protobuf:"varint,15,opt,name=source,proto3,enum=agentsvc.v1.EvaluationMetric_EvaluationMetricSource,oneof" json:"source,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -820,6 +840,13 @@ func (x *EvaluationMetric) GetSource() EvaluationMetric_EvaluationMetricSource {
 		return *x.Source
 	}
 	return EvaluationMetric_EVALUATION_METRIC_SOURCE_UNSPECIFIED
+}
+
+func (x *EvaluationMetric) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
 }
 
 // CustomEvaluationConfig is how a metric of the account's own is judged.
@@ -982,7 +1009,7 @@ var File_agentsvc_v1_evaluation_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"\n" +
-	"\x1cagentsvc/v1/evaluation.proto\x12\vagentsvc.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\b\n" +
+	"\x1cagentsvc/v1/evaluation.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\t\n" +
 	"\x12EvaluationTestCase\x12;\n" +
 	"\varchived_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"archivedAt\x129\n" +
@@ -1008,7 +1035,8 @@ const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"\x15updated_by_user_email\x18\x10 \x01(\tH\tR\x12updatedByUserEmail\x88\x01\x01\x120\n" +
 	"\x12updated_by_user_id\x18\x11 \x01(\x04H\n" +
 	"R\x0fupdatedByUserId\x88\x01\x01\x12\x1d\n" +
-	"\aversion\x18\x12 \x01(\x05H\vR\aversion\x88\x01\x01B\x18\n" +
+	"\aversion\x18\x12 \x01(\x05H\vR\aversion\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\x18\n" +
 	"\x16_created_by_user_emailB\x15\n" +
 	"\x13_created_by_user_idB\x0f\n" +
 	"\r_dataset_nameB\x0f\n" +
@@ -1021,7 +1049,7 @@ const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"\x16_updated_by_user_emailB\x15\n" +
 	"\x13_updated_by_user_idB\n" +
 	"\n" +
-	"\b_version\"\xfb\x04\n" +
+	"\b_version\"\xbd\x05\n" +
 	"\x11EvaluationDataset\x129\n" +
 	"\n" +
 	"created_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12&\n" +
@@ -1030,7 +1058,8 @@ const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"\fdataset_uuid\x18\x04 \x01(\tH\x02R\vdatasetUuid\x88\x01\x01\x12 \n" +
 	"\tfile_size\x18\x05 \x01(\x04H\x03R\bfileSize\x88\x01\x01\x12-\n" +
 	"\x10has_ground_truth\x18\x06 \x01(\bH\x04R\x0ehasGroundTruth\x88\x01\x01\x12 \n" +
-	"\trow_count\x18\a \x01(\x05H\x05R\browCount\x88\x01\x01\"\xa5\x01\n" +
+	"\trow_count\x18\a \x01(\x05H\x05R\browCount\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtra\"\xa5\x01\n" +
 	"\x15EvaluationDatasetType\x12#\n" +
 	"\x1fEVALUATION_DATASET_TYPE_UNKNOWN\x10\x00\x12\x1f\n" +
 	"\x1bEVALUATION_DATASET_TYPE_ADK\x10\x01\x12#\n" +
@@ -1043,7 +1072,7 @@ const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"_file_sizeB\x13\n" +
 	"\x11_has_ground_truthB\f\n" +
 	"\n" +
-	"_row_count\"\xf4\x0e\n" +
+	"_row_count\"\xb6\x0f\n" +
 	"\x10EvaluationMetric\x12M\n" +
 	"\bcategory\x18\x01 \x01(\x0e2,.agentsvc.v1.EvaluationMetric.MetricCategoryH\x00R\bcategory\x88\x01\x01\x12%\n" +
 	"\vdescription\x18\x02 \x01(\tH\x01R\vdescription\x88\x01\x01\x12]\n" +
@@ -1065,7 +1094,8 @@ const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"\trange_min\x18\f \x01(\x01H\vR\brangeMin\x88\x01\x01\x12E\n" +
 	"\x12associated_presets\x18\r \x03(\v2\x16.google.protobuf.ValueR\x11associatedPresets\x12Q\n" +
 	"\x12custom_eval_config\x18\x0e \x01(\v2#.agentsvc.v1.CustomEvaluationConfigR\x10customEvalConfig\x12Q\n" +
-	"\x06source\x18\x0f \x01(\x0e24.agentsvc.v1.EvaluationMetric.EvaluationMetricSourceH\fR\x06source\x88\x01\x01\"\x8d\x01\n" +
+	"\x06source\x18\x0f \x01(\x0e24.agentsvc.v1.EvaluationMetric.EvaluationMetricSourceH\fR\x06source\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtra\"\x8d\x01\n" +
 	"\x16EvaluationMetricSource\x12(\n" +
 	"$EVALUATION_METRIC_SOURCE_UNSPECIFIED\x10\x00\x12$\n" +
 	" EVALUATION_METRIC_SOURCE_BUILTIN\x10\x01\x12#\n" +
@@ -1158,7 +1188,8 @@ var file_agentsvc_v1_evaluation_proto_goTypes = []any{
 	(*CustomEvaluationConfig)(nil),               // 9: agentsvc.v1.CustomEvaluationConfig
 	(*StarMetric)(nil),                           // 10: agentsvc.v1.StarMetric
 	(*timestamppb.Timestamp)(nil),                // 11: google.protobuf.Timestamp
-	(*structpb.Value)(nil),                       // 12: google.protobuf.Value
+	(*structpb.Struct)(nil),                      // 12: google.protobuf.Struct
+	(*structpb.Value)(nil),                       // 13: google.protobuf.Value
 }
 var file_agentsvc_v1_evaluation_proto_depIdxs = []int32{
 	11, // 0: agentsvc.v1.EvaluationTestCase.archived_at:type_name -> google.protobuf.Timestamp
@@ -1167,23 +1198,26 @@ var file_agentsvc_v1_evaluation_proto_depIdxs = []int32{
 	8,  // 3: agentsvc.v1.EvaluationTestCase.metrics:type_name -> agentsvc.v1.EvaluationMetric
 	10, // 4: agentsvc.v1.EvaluationTestCase.star_metric:type_name -> agentsvc.v1.StarMetric
 	11, // 5: agentsvc.v1.EvaluationTestCase.updated_at:type_name -> google.protobuf.Timestamp
-	11, // 6: agentsvc.v1.EvaluationDataset.created_at:type_name -> google.protobuf.Timestamp
-	0,  // 7: agentsvc.v1.EvaluationDataset.dataset_type:type_name -> agentsvc.v1.EvaluationDataset.EvaluationDatasetType
-	2,  // 8: agentsvc.v1.EvaluationMetric.category:type_name -> agentsvc.v1.EvaluationMetric.MetricCategory
-	5,  // 9: agentsvc.v1.EvaluationMetric.evaluation_scope:type_name -> agentsvc.v1.EvaluationMetric.EvaluationScope
-	3,  // 10: agentsvc.v1.EvaluationMetric.metric_type:type_name -> agentsvc.v1.EvaluationMetric.MetricType
-	4,  // 11: agentsvc.v1.EvaluationMetric.metric_value_type:type_name -> agentsvc.v1.EvaluationMetric.MetricValueType
-	12, // 12: agentsvc.v1.EvaluationMetric.associated_presets:type_name -> google.protobuf.Value
-	9,  // 13: agentsvc.v1.EvaluationMetric.custom_eval_config:type_name -> agentsvc.v1.CustomEvaluationConfig
-	1,  // 14: agentsvc.v1.EvaluationMetric.source:type_name -> agentsvc.v1.EvaluationMetric.EvaluationMetricSource
-	11, // 15: agentsvc.v1.CustomEvaluationConfig.created_at:type_name -> google.protobuf.Timestamp
-	11, // 16: agentsvc.v1.CustomEvaluationConfig.updated_at:type_name -> google.protobuf.Timestamp
-	11, // 17: agentsvc.v1.CustomEvaluationConfig.deleted_at:type_name -> google.protobuf.Timestamp
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	12, // 6: agentsvc.v1.EvaluationTestCase.vendor_extra:type_name -> google.protobuf.Struct
+	11, // 7: agentsvc.v1.EvaluationDataset.created_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: agentsvc.v1.EvaluationDataset.dataset_type:type_name -> agentsvc.v1.EvaluationDataset.EvaluationDatasetType
+	12, // 9: agentsvc.v1.EvaluationDataset.vendor_extra:type_name -> google.protobuf.Struct
+	2,  // 10: agentsvc.v1.EvaluationMetric.category:type_name -> agentsvc.v1.EvaluationMetric.MetricCategory
+	5,  // 11: agentsvc.v1.EvaluationMetric.evaluation_scope:type_name -> agentsvc.v1.EvaluationMetric.EvaluationScope
+	3,  // 12: agentsvc.v1.EvaluationMetric.metric_type:type_name -> agentsvc.v1.EvaluationMetric.MetricType
+	4,  // 13: agentsvc.v1.EvaluationMetric.metric_value_type:type_name -> agentsvc.v1.EvaluationMetric.MetricValueType
+	13, // 14: agentsvc.v1.EvaluationMetric.associated_presets:type_name -> google.protobuf.Value
+	9,  // 15: agentsvc.v1.EvaluationMetric.custom_eval_config:type_name -> agentsvc.v1.CustomEvaluationConfig
+	1,  // 16: agentsvc.v1.EvaluationMetric.source:type_name -> agentsvc.v1.EvaluationMetric.EvaluationMetricSource
+	12, // 17: agentsvc.v1.EvaluationMetric.vendor_extra:type_name -> google.protobuf.Struct
+	11, // 18: agentsvc.v1.CustomEvaluationConfig.created_at:type_name -> google.protobuf.Timestamp
+	11, // 19: agentsvc.v1.CustomEvaluationConfig.updated_at:type_name -> google.protobuf.Timestamp
+	11, // 20: agentsvc.v1.CustomEvaluationConfig.deleted_at:type_name -> google.protobuf.Timestamp
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_evaluation_proto_init() }
@@ -1191,6 +1225,7 @@ func file_agentsvc_v1_evaluation_proto_init() {
 	if File_agentsvc_v1_evaluation_proto != nil {
 		return
 	}
+	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_evaluation_proto_msgTypes[0].OneofWrappers = []any{}
 	file_agentsvc_v1_evaluation_proto_msgTypes[1].OneofWrappers = []any{}
 	file_agentsvc_v1_evaluation_proto_msgTypes[2].OneofWrappers = []any{}

@@ -23,6 +23,143 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DatabaseStatus is the state of the database behind a knowledge base.
+type KnowledgeBase_DatabaseStatus int32
+
+const (
+	KnowledgeBase_CREATING       KnowledgeBase_DatabaseStatus = 0
+	KnowledgeBase_ONLINE         KnowledgeBase_DatabaseStatus = 1
+	KnowledgeBase_POWEROFF       KnowledgeBase_DatabaseStatus = 2
+	KnowledgeBase_REBUILDING     KnowledgeBase_DatabaseStatus = 3
+	KnowledgeBase_REBALANCING    KnowledgeBase_DatabaseStatus = 4
+	KnowledgeBase_DECOMMISSIONED KnowledgeBase_DatabaseStatus = 5
+	KnowledgeBase_FORKING        KnowledgeBase_DatabaseStatus = 6
+	KnowledgeBase_MIGRATING      KnowledgeBase_DatabaseStatus = 7
+	KnowledgeBase_RESIZING       KnowledgeBase_DatabaseStatus = 8
+	KnowledgeBase_RESTORING      KnowledgeBase_DatabaseStatus = 9
+	KnowledgeBase_POWERING_ON    KnowledgeBase_DatabaseStatus = 10
+	KnowledgeBase_UNHEALTHY      KnowledgeBase_DatabaseStatus = 11
+	KnowledgeBase_UPGRADING      KnowledgeBase_DatabaseStatus = 12
+)
+
+// Enum value maps for KnowledgeBase_DatabaseStatus.
+var (
+	KnowledgeBase_DatabaseStatus_name = map[int32]string{
+		0:  "CREATING",
+		1:  "ONLINE",
+		2:  "POWEROFF",
+		3:  "REBUILDING",
+		4:  "REBALANCING",
+		5:  "DECOMMISSIONED",
+		6:  "FORKING",
+		7:  "MIGRATING",
+		8:  "RESIZING",
+		9:  "RESTORING",
+		10: "POWERING_ON",
+		11: "UNHEALTHY",
+		12: "UPGRADING",
+	}
+	KnowledgeBase_DatabaseStatus_value = map[string]int32{
+		"CREATING":       0,
+		"ONLINE":         1,
+		"POWEROFF":       2,
+		"REBUILDING":     3,
+		"REBALANCING":    4,
+		"DECOMMISSIONED": 5,
+		"FORKING":        6,
+		"MIGRATING":      7,
+		"RESIZING":       8,
+		"RESTORING":      9,
+		"POWERING_ON":    10,
+		"UNHEALTHY":      11,
+		"UPGRADING":      12,
+	}
+)
+
+func (x KnowledgeBase_DatabaseStatus) Enum() *KnowledgeBase_DatabaseStatus {
+	p := new(KnowledgeBase_DatabaseStatus)
+	*p = x
+	return p
+}
+
+func (x KnowledgeBase_DatabaseStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KnowledgeBase_DatabaseStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_agentsvc_v1_knowledge_base_proto_enumTypes[0].Descriptor()
+}
+
+func (KnowledgeBase_DatabaseStatus) Type() protoreflect.EnumType {
+	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[0]
+}
+
+func (x KnowledgeBase_DatabaseStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KnowledgeBase_DatabaseStatus.Descriptor instead.
+func (KnowledgeBase_DatabaseStatus) EnumDescriptor() ([]byte, []int) {
+	return file_agentsvc_v1_knowledge_base_proto_rawDescGZIP(), []int{0, 0}
+}
+
+// OpenSearchPlanSize is the size of a new database.
+type KnowledgeBase_OpenSearchPlanSize int32
+
+const (
+	// Not told, or a value this version does not know.
+	KnowledgeBase_OPEN_SEARCH_PLAN_SIZE_UNSPECIFIED KnowledgeBase_OpenSearchPlanSize = 0
+	KnowledgeBase_OPEN_SEARCH_PLAN_SIZE_SMALL       KnowledgeBase_OpenSearchPlanSize = 1
+	KnowledgeBase_OPEN_SEARCH_PLAN_SIZE_MEDIUM      KnowledgeBase_OpenSearchPlanSize = 2
+	KnowledgeBase_OPEN_SEARCH_PLAN_SIZE_LARGE       KnowledgeBase_OpenSearchPlanSize = 3
+	KnowledgeBase_OPEN_SEARCH_PLAN_SIZE_EXTRA_LARGE KnowledgeBase_OpenSearchPlanSize = 4
+)
+
+// Enum value maps for KnowledgeBase_OpenSearchPlanSize.
+var (
+	KnowledgeBase_OpenSearchPlanSize_name = map[int32]string{
+		0: "OPEN_SEARCH_PLAN_SIZE_UNSPECIFIED",
+		1: "OPEN_SEARCH_PLAN_SIZE_SMALL",
+		2: "OPEN_SEARCH_PLAN_SIZE_MEDIUM",
+		3: "OPEN_SEARCH_PLAN_SIZE_LARGE",
+		4: "OPEN_SEARCH_PLAN_SIZE_EXTRA_LARGE",
+	}
+	KnowledgeBase_OpenSearchPlanSize_value = map[string]int32{
+		"OPEN_SEARCH_PLAN_SIZE_UNSPECIFIED": 0,
+		"OPEN_SEARCH_PLAN_SIZE_SMALL":       1,
+		"OPEN_SEARCH_PLAN_SIZE_MEDIUM":      2,
+		"OPEN_SEARCH_PLAN_SIZE_LARGE":       3,
+		"OPEN_SEARCH_PLAN_SIZE_EXTRA_LARGE": 4,
+	}
+)
+
+func (x KnowledgeBase_OpenSearchPlanSize) Enum() *KnowledgeBase_OpenSearchPlanSize {
+	p := new(KnowledgeBase_OpenSearchPlanSize)
+	*p = x
+	return p
+}
+
+func (x KnowledgeBase_OpenSearchPlanSize) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KnowledgeBase_OpenSearchPlanSize) Descriptor() protoreflect.EnumDescriptor {
+	return file_agentsvc_v1_knowledge_base_proto_enumTypes[1].Descriptor()
+}
+
+func (KnowledgeBase_OpenSearchPlanSize) Type() protoreflect.EnumType {
+	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[1]
+}
+
+func (x KnowledgeBase_OpenSearchPlanSize) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KnowledgeBase_OpenSearchPlanSize.Descriptor instead.
+func (KnowledgeBase_OpenSearchPlanSize) EnumDescriptor() ([]byte, []int) {
+	return file_agentsvc_v1_knowledge_base_proto_rawDescGZIP(), []int{0, 1}
+}
+
 // IndexJobStatus is the outcome of an indexing job so far.
 type IndexingJob_IndexJobStatus int32
 
@@ -73,11 +210,11 @@ func (x IndexingJob_IndexJobStatus) String() string {
 }
 
 func (IndexingJob_IndexJobStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_agentsvc_v1_knowledge_base_proto_enumTypes[0].Descriptor()
+	return file_agentsvc_v1_knowledge_base_proto_enumTypes[2].Descriptor()
 }
 
 func (IndexingJob_IndexJobStatus) Type() protoreflect.EnumType {
-	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[0]
+	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[2]
 }
 
 func (x IndexingJob_IndexJobStatus) Number() protoreflect.EnumNumber {
@@ -136,11 +273,11 @@ func (x IndexingJob_BatchJobPhase) String() string {
 }
 
 func (IndexingJob_BatchJobPhase) Descriptor() protoreflect.EnumDescriptor {
-	return file_agentsvc_v1_knowledge_base_proto_enumTypes[1].Descriptor()
+	return file_agentsvc_v1_knowledge_base_proto_enumTypes[3].Descriptor()
 }
 
 func (IndexingJob_BatchJobPhase) Type() protoreflect.EnumType {
-	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[1]
+	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[3]
 }
 
 func (x IndexingJob_BatchJobPhase) Number() protoreflect.EnumNumber {
@@ -199,11 +336,11 @@ func (x IndexedDataSource_DataSourceStatus) String() string {
 }
 
 func (IndexedDataSource_DataSourceStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_agentsvc_v1_knowledge_base_proto_enumTypes[2].Descriptor()
+	return file_agentsvc_v1_knowledge_base_proto_enumTypes[4].Descriptor()
 }
 
 func (IndexedDataSource_DataSourceStatus) Type() protoreflect.EnumType {
-	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[2]
+	return &file_agentsvc_v1_knowledge_base_proto_enumTypes[4]
 }
 
 func (x IndexedDataSource_DataSourceStatus) Number() protoreflect.EnumNumber {
@@ -247,9 +384,12 @@ type KnowledgeBase struct {
 	// Unique id for knowledge base.
 	Uuid *string `protobuf:"bytes,14,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
 	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
-	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	VendorExtra *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
+	// State of the database, as the vendor last told when the knowledge base was read by itself: its lists do not
+	// show it.
+	DatabaseStatus *KnowledgeBase_DatabaseStatus `protobuf:"varint,101,opt,name=database_status,json=databaseStatus,proto3,enum=agentsvc.v1.KnowledgeBase_DatabaseStatus,oneof" json:"database_status,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *KnowledgeBase) Reset() {
@@ -387,6 +527,13 @@ func (x *KnowledgeBase) GetVendorExtra() *structpb.Struct {
 	return nil
 }
 
+func (x *KnowledgeBase) GetDatabaseStatus() KnowledgeBase_DatabaseStatus {
+	if x != nil && x.DatabaseStatus != nil {
+		return *x.DatabaseStatus
+	}
+	return KnowledgeBase_CREATING
+}
+
 // RerankingConfig configures cross-encoder reranking during retrieval.
 type RerankingConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -481,8 +628,10 @@ type IndexingJob struct {
 	TotalItemsIndexed *uint64 `protobuf:"varint,17,opt,name=total_items_indexed,json=totalItemsIndexed,proto3,oneof" json:"total_items_indexed,omitempty"`
 	// Items skipped.
 	TotalItemsSkipped *uint64 `protobuf:"varint,18,opt,name=total_items_skipped,json=totalItemsSkipped,proto3,oneof" json:"total_items_skipped,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IndexingJob) Reset() {
@@ -639,6 +788,13 @@ func (x *IndexingJob) GetTotalItemsSkipped() uint64 {
 		return *x.TotalItemsSkipped
 	}
 	return 0
+}
+
+func (x *IndexingJob) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
 }
 
 // IndexedDataSource is what an indexing job did with one data source.
@@ -804,11 +960,148 @@ func (x *IndexedDataSource) GetTotalFileCount() uint64 {
 	return 0
 }
 
+// ScheduledIndexing is when a knowledge base is indexed by itself.
+type ScheduledIndexing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Created at timestamp.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Days of execution as in a cron expression: 1 is Monday.
+	Days []int32 `protobuf:"varint,2,rep,packed,name=days,proto3" json:"days,omitempty"`
+	// Deleted at timestamp (if soft deleted)
+	DeletedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=deleted_at,json=deletedAt,proto3" json:"deleted_at,omitempty"`
+	// Whether the schedule is currently active.
+	IsActive *bool `protobuf:"varint,4,opt,name=is_active,json=isActive,proto3,oneof" json:"is_active,omitempty"`
+	// Knowledge base uuid associated with this schedule.
+	KnowledgeBaseUuid *string `protobuf:"bytes,5,opt,name=knowledge_base_uuid,json=knowledgeBaseUuid,proto3,oneof" json:"knowledge_base_uuid,omitempty"`
+	// Last time the schedule was executed.
+	LastRanAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_ran_at,json=lastRanAt,proto3" json:"last_ran_at,omitempty"`
+	// Next scheduled run.
+	NextRunAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next_run_at,json=nextRunAt,proto3" json:"next_run_at,omitempty"`
+	// Scheduled time of execution (HH:MM:SS format)
+	Time *string `protobuf:"bytes,8,opt,name=time,proto3,oneof" json:"time,omitempty"`
+	// Updated at timestamp.
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Unique identifier for the scheduled indexing entry.
+	Uuid *string `protobuf:"bytes,10,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduledIndexing) Reset() {
+	*x = ScheduledIndexing{}
+	mi := &file_agentsvc_v1_knowledge_base_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduledIndexing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduledIndexing) ProtoMessage() {}
+
+func (x *ScheduledIndexing) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_knowledge_base_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduledIndexing.ProtoReflect.Descriptor instead.
+func (*ScheduledIndexing) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_knowledge_base_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ScheduledIndexing) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *ScheduledIndexing) GetDays() []int32 {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *ScheduledIndexing) GetDeletedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeletedAt
+	}
+	return nil
+}
+
+func (x *ScheduledIndexing) GetIsActive() bool {
+	if x != nil && x.IsActive != nil {
+		return *x.IsActive
+	}
+	return false
+}
+
+func (x *ScheduledIndexing) GetKnowledgeBaseUuid() string {
+	if x != nil && x.KnowledgeBaseUuid != nil {
+		return *x.KnowledgeBaseUuid
+	}
+	return ""
+}
+
+func (x *ScheduledIndexing) GetLastRanAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastRanAt
+	}
+	return nil
+}
+
+func (x *ScheduledIndexing) GetNextRunAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextRunAt
+	}
+	return nil
+}
+
+func (x *ScheduledIndexing) GetTime() string {
+	if x != nil && x.Time != nil {
+		return *x.Time
+	}
+	return ""
+}
+
+func (x *ScheduledIndexing) GetUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return nil
+}
+
+func (x *ScheduledIndexing) GetUuid() string {
+	if x != nil && x.Uuid != nil {
+		return *x.Uuid
+	}
+	return ""
+}
+
+func (x *ScheduledIndexing) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
+}
+
 var File_agentsvc_v1_knowledge_base_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_knowledge_base_proto_rawDesc = "" +
 	"\n" +
-	" agentsvc/v1/knowledge_base.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x06\n" +
+	" agentsvc/v1/knowledge_base.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\n" +
+	"\n" +
 	"\rKnowledgeBase\x12E\n" +
 	"\x11added_to_agent_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x0eaddedToAgentAt\x129\n" +
 	"\n" +
@@ -829,7 +1122,31 @@ const file_agentsvc_v1_knowledge_base_proto_rawDesc = "" +
 	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x1c\n" +
 	"\auser_id\x18\r \x01(\x04H\x06R\x06userId\x88\x01\x01\x12\x17\n" +
 	"\x04uuid\x18\x0e \x01(\tH\aR\x04uuid\x88\x01\x01\x12@\n" +
-	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\x0e\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtra\x12]\n" +
+	"\x0fdatabase_status\x18e \x01(\x0e2).agentsvc.v1.KnowledgeBase.DatabaseStatusB\x04\xa0\xbb\x18\x01H\bR\x0edatabaseStatus\x88\x01\x01\"\xd5\x01\n" +
+	"\x0eDatabaseStatus\x12\f\n" +
+	"\bCREATING\x10\x00\x12\n" +
+	"\n" +
+	"\x06ONLINE\x10\x01\x12\f\n" +
+	"\bPOWEROFF\x10\x02\x12\x0e\n" +
+	"\n" +
+	"REBUILDING\x10\x03\x12\x0f\n" +
+	"\vREBALANCING\x10\x04\x12\x12\n" +
+	"\x0eDECOMMISSIONED\x10\x05\x12\v\n" +
+	"\aFORKING\x10\x06\x12\r\n" +
+	"\tMIGRATING\x10\a\x12\f\n" +
+	"\bRESIZING\x10\b\x12\r\n" +
+	"\tRESTORING\x10\t\x12\x0f\n" +
+	"\vPOWERING_ON\x10\n" +
+	"\x12\r\n" +
+	"\tUNHEALTHY\x10\v\x12\r\n" +
+	"\tUPGRADING\x10\f\"\xc6\x01\n" +
+	"\x12OpenSearchPlanSize\x12%\n" +
+	"!OPEN_SEARCH_PLAN_SIZE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bOPEN_SEARCH_PLAN_SIZE_SMALL\x10\x01\x12 \n" +
+	"\x1cOPEN_SEARCH_PLAN_SIZE_MEDIUM\x10\x02\x12\x1f\n" +
+	"\x1bOPEN_SEARCH_PLAN_SIZE_LARGE\x10\x03\x12%\n" +
+	"!OPEN_SEARCH_PLAN_SIZE_EXTRA_LARGE\x10\x04B\x0e\n" +
 	"\f_database_idB\x17\n" +
 	"\x15_embedding_model_uuidB\f\n" +
 	"\n" +
@@ -839,13 +1156,14 @@ const file_agentsvc_v1_knowledge_base_proto_rawDesc = "" +
 	"\a_regionB\n" +
 	"\n" +
 	"\b_user_idB\a\n" +
-	"\x05_uuid\"a\n" +
+	"\x05_uuidB\x12\n" +
+	"\x10_database_status\"a\n" +
 	"\x0fRerankingConfig\x12\x1d\n" +
 	"\aenabled\x18\x01 \x01(\bH\x00R\aenabled\x88\x01\x01\x12\x19\n" +
 	"\x05model\x18\x02 \x01(\tH\x01R\x05model\x88\x01\x01B\n" +
 	"\n" +
 	"\b_enabledB\b\n" +
-	"\x06_model\"\x97\r\n" +
+	"\x06_model\"\xd9\r\n" +
 	"\vIndexingJob\x128\n" +
 	"\x15completed_datasources\x18\x01 \x01(\x05H\x00R\x14completedDatasources\x88\x01\x01\x129\n" +
 	"\n" +
@@ -870,7 +1188,8 @@ const file_agentsvc_v1_knowledge_base_proto_rawDesc = "" +
 	"\x12total_items_failed\x18\x10 \x01(\x04H\tR\x10totalItemsFailed\x88\x01\x01\x123\n" +
 	"\x13total_items_indexed\x18\x11 \x01(\x04H\n" +
 	"R\x11totalItemsIndexed\x88\x01\x01\x123\n" +
-	"\x13total_items_skipped\x18\x12 \x01(\x04H\vR\x11totalItemsSkipped\x88\x01\x01\"\x8a\x02\n" +
+	"\x13total_items_skipped\x18\x12 \x01(\x04H\vR\x11totalItemsSkipped\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtra\"\x8a\x02\n" +
 	"\x0eIndexJobStatus\x12\x1c\n" +
 	"\x18INDEX_JOB_STATUS_UNKNOWN\x10\x00\x12\x1c\n" +
 	"\x18INDEX_JOB_STATUS_PARTIAL\x10\x01\x12 \n" +
@@ -939,7 +1258,28 @@ const file_agentsvc_v1_knowledge_base_proto_rawDesc = "" +
 	"\a_statusB\x0e\n" +
 	"\f_total_bytesB\x16\n" +
 	"\x14_total_bytes_indexedB\x13\n" +
-	"\x11_total_file_countB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x11_total_file_count\"\xd3\x04\n" +
+	"\x11ScheduledIndexing\x129\n" +
+	"\n" +
+	"created_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x12\n" +
+	"\x04days\x18\x02 \x03(\x05R\x04days\x129\n" +
+	"\n" +
+	"deleted_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tdeletedAt\x12 \n" +
+	"\tis_active\x18\x04 \x01(\bH\x00R\bisActive\x88\x01\x01\x123\n" +
+	"\x13knowledge_base_uuid\x18\x05 \x01(\tH\x01R\x11knowledgeBaseUuid\x88\x01\x01\x12:\n" +
+	"\vlast_ran_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tlastRanAt\x12:\n" +
+	"\vnext_run_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tnextRunAt\x12\x17\n" +
+	"\x04time\x18\b \x01(\tH\x02R\x04time\x88\x01\x01\x129\n" +
+	"\n" +
+	"updated_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x17\n" +
+	"\x04uuid\x18\n" +
+	" \x01(\tH\x03R\x04uuid\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\f\n" +
+	"\n" +
+	"_is_activeB\x16\n" +
+	"\x14_knowledge_base_uuidB\a\n" +
+	"\x05_timeB\a\n" +
+	"\x05_uuidB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_knowledge_base_proto_rawDescOnce sync.Once
@@ -953,41 +1293,52 @@ func file_agentsvc_v1_knowledge_base_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_knowledge_base_proto_rawDescData
 }
 
-var file_agentsvc_v1_knowledge_base_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_agentsvc_v1_knowledge_base_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_agentsvc_v1_knowledge_base_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_agentsvc_v1_knowledge_base_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_agentsvc_v1_knowledge_base_proto_goTypes = []any{
-	(IndexingJob_IndexJobStatus)(0),         // 0: agentsvc.v1.IndexingJob.IndexJobStatus
-	(IndexingJob_BatchJobPhase)(0),          // 1: agentsvc.v1.IndexingJob.BatchJobPhase
-	(IndexedDataSource_DataSourceStatus)(0), // 2: agentsvc.v1.IndexedDataSource.DataSourceStatus
-	(*KnowledgeBase)(nil),                   // 3: agentsvc.v1.KnowledgeBase
-	(*RerankingConfig)(nil),                 // 4: agentsvc.v1.RerankingConfig
-	(*IndexingJob)(nil),                     // 5: agentsvc.v1.IndexingJob
-	(*IndexedDataSource)(nil),               // 6: agentsvc.v1.IndexedDataSource
-	(*timestamppb.Timestamp)(nil),           // 7: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),                 // 8: google.protobuf.Struct
+	(KnowledgeBase_DatabaseStatus)(0),       // 0: agentsvc.v1.KnowledgeBase.DatabaseStatus
+	(KnowledgeBase_OpenSearchPlanSize)(0),   // 1: agentsvc.v1.KnowledgeBase.OpenSearchPlanSize
+	(IndexingJob_IndexJobStatus)(0),         // 2: agentsvc.v1.IndexingJob.IndexJobStatus
+	(IndexingJob_BatchJobPhase)(0),          // 3: agentsvc.v1.IndexingJob.BatchJobPhase
+	(IndexedDataSource_DataSourceStatus)(0), // 4: agentsvc.v1.IndexedDataSource.DataSourceStatus
+	(*KnowledgeBase)(nil),                   // 5: agentsvc.v1.KnowledgeBase
+	(*RerankingConfig)(nil),                 // 6: agentsvc.v1.RerankingConfig
+	(*IndexingJob)(nil),                     // 7: agentsvc.v1.IndexingJob
+	(*IndexedDataSource)(nil),               // 8: agentsvc.v1.IndexedDataSource
+	(*ScheduledIndexing)(nil),               // 9: agentsvc.v1.ScheduledIndexing
+	(*timestamppb.Timestamp)(nil),           // 10: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),                 // 11: google.protobuf.Struct
 }
 var file_agentsvc_v1_knowledge_base_proto_depIdxs = []int32{
-	7,  // 0: agentsvc.v1.KnowledgeBase.added_to_agent_at:type_name -> google.protobuf.Timestamp
-	7,  // 1: agentsvc.v1.KnowledgeBase.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 2: agentsvc.v1.KnowledgeBase.last_indexing_job:type_name -> agentsvc.v1.IndexingJob
-	4,  // 3: agentsvc.v1.KnowledgeBase.reranking_config:type_name -> agentsvc.v1.RerankingConfig
-	7,  // 4: agentsvc.v1.KnowledgeBase.updated_at:type_name -> google.protobuf.Timestamp
-	8,  // 5: agentsvc.v1.KnowledgeBase.vendor_extra:type_name -> google.protobuf.Struct
-	7,  // 6: agentsvc.v1.IndexingJob.created_at:type_name -> google.protobuf.Timestamp
-	6,  // 7: agentsvc.v1.IndexingJob.data_source_jobs:type_name -> agentsvc.v1.IndexedDataSource
-	7,  // 8: agentsvc.v1.IndexingJob.finished_at:type_name -> google.protobuf.Timestamp
-	1,  // 9: agentsvc.v1.IndexingJob.phase:type_name -> agentsvc.v1.IndexingJob.BatchJobPhase
-	7,  // 10: agentsvc.v1.IndexingJob.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 11: agentsvc.v1.IndexingJob.status:type_name -> agentsvc.v1.IndexingJob.IndexJobStatus
-	7,  // 12: agentsvc.v1.IndexingJob.updated_at:type_name -> google.protobuf.Timestamp
-	7,  // 13: agentsvc.v1.IndexedDataSource.completed_at:type_name -> google.protobuf.Timestamp
-	7,  // 14: agentsvc.v1.IndexedDataSource.started_at:type_name -> google.protobuf.Timestamp
-	2,  // 15: agentsvc.v1.IndexedDataSource.status:type_name -> agentsvc.v1.IndexedDataSource.DataSourceStatus
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	10, // 0: agentsvc.v1.KnowledgeBase.added_to_agent_at:type_name -> google.protobuf.Timestamp
+	10, // 1: agentsvc.v1.KnowledgeBase.created_at:type_name -> google.protobuf.Timestamp
+	7,  // 2: agentsvc.v1.KnowledgeBase.last_indexing_job:type_name -> agentsvc.v1.IndexingJob
+	6,  // 3: agentsvc.v1.KnowledgeBase.reranking_config:type_name -> agentsvc.v1.RerankingConfig
+	10, // 4: agentsvc.v1.KnowledgeBase.updated_at:type_name -> google.protobuf.Timestamp
+	11, // 5: agentsvc.v1.KnowledgeBase.vendor_extra:type_name -> google.protobuf.Struct
+	0,  // 6: agentsvc.v1.KnowledgeBase.database_status:type_name -> agentsvc.v1.KnowledgeBase.DatabaseStatus
+	10, // 7: agentsvc.v1.IndexingJob.created_at:type_name -> google.protobuf.Timestamp
+	8,  // 8: agentsvc.v1.IndexingJob.data_source_jobs:type_name -> agentsvc.v1.IndexedDataSource
+	10, // 9: agentsvc.v1.IndexingJob.finished_at:type_name -> google.protobuf.Timestamp
+	3,  // 10: agentsvc.v1.IndexingJob.phase:type_name -> agentsvc.v1.IndexingJob.BatchJobPhase
+	10, // 11: agentsvc.v1.IndexingJob.started_at:type_name -> google.protobuf.Timestamp
+	2,  // 12: agentsvc.v1.IndexingJob.status:type_name -> agentsvc.v1.IndexingJob.IndexJobStatus
+	10, // 13: agentsvc.v1.IndexingJob.updated_at:type_name -> google.protobuf.Timestamp
+	11, // 14: agentsvc.v1.IndexingJob.vendor_extra:type_name -> google.protobuf.Struct
+	10, // 15: agentsvc.v1.IndexedDataSource.completed_at:type_name -> google.protobuf.Timestamp
+	10, // 16: agentsvc.v1.IndexedDataSource.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 17: agentsvc.v1.IndexedDataSource.status:type_name -> agentsvc.v1.IndexedDataSource.DataSourceStatus
+	10, // 18: agentsvc.v1.ScheduledIndexing.created_at:type_name -> google.protobuf.Timestamp
+	10, // 19: agentsvc.v1.ScheduledIndexing.deleted_at:type_name -> google.protobuf.Timestamp
+	10, // 20: agentsvc.v1.ScheduledIndexing.last_ran_at:type_name -> google.protobuf.Timestamp
+	10, // 21: agentsvc.v1.ScheduledIndexing.next_run_at:type_name -> google.protobuf.Timestamp
+	10, // 22: agentsvc.v1.ScheduledIndexing.updated_at:type_name -> google.protobuf.Timestamp
+	11, // 23: agentsvc.v1.ScheduledIndexing.vendor_extra:type_name -> google.protobuf.Struct
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_knowledge_base_proto_init() }
@@ -1000,13 +1351,14 @@ func file_agentsvc_v1_knowledge_base_proto_init() {
 	file_agentsvc_v1_knowledge_base_proto_msgTypes[1].OneofWrappers = []any{}
 	file_agentsvc_v1_knowledge_base_proto_msgTypes[2].OneofWrappers = []any{}
 	file_agentsvc_v1_knowledge_base_proto_msgTypes[3].OneofWrappers = []any{}
+	file_agentsvc_v1_knowledge_base_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_knowledge_base_proto_rawDesc), len(file_agentsvc_v1_knowledge_base_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   4,
+			NumEnums:      5,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

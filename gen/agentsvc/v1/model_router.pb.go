@@ -9,6 +9,7 @@ package agentsvcv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -38,7 +39,9 @@ type ModelRouter struct {
 	// Last modified.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Unique id.
-	Uuid          *string `protobuf:"bytes,7,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
+	Uuid *string `protobuf:"bytes,7,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -120,6 +123,13 @@ func (x *ModelRouter) GetUuid() string {
 		return *x.Uuid
 	}
 	return ""
+}
+
+func (x *ModelRouter) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
 }
 
 // ModelRouterConfig is how a router chooses.
@@ -351,11 +361,211 @@ func (x *ModelRouterSelectionPolicy) GetPrefer() string {
 	return ""
 }
 
+// ModelRouterPreset is a ready-made router.
+type ModelRouterPreset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Configuration that the preset stands for.
+	Config *ModelRouterConfig `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	// Display name for UI surfaces.
+	DisplayName *string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3,oneof" json:"display_name,omitempty"`
+	// Long description for details views.
+	LongDescription *string `protobuf:"bytes,3,opt,name=long_description,json=longDescription,proto3,oneof" json:"long_description,omitempty"`
+	// Short description for list views.
+	ShortDescription *string `protobuf:"bytes,4,opt,name=short_description,json=shortDescription,proto3,oneof" json:"short_description,omitempty"`
+	// Stable slug for routing usage.
+	Slug *string `protobuf:"bytes,5,opt,name=slug,proto3,oneof" json:"slug,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelRouterPreset) Reset() {
+	*x = ModelRouterPreset{}
+	mi := &file_agentsvc_v1_model_router_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelRouterPreset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelRouterPreset) ProtoMessage() {}
+
+func (x *ModelRouterPreset) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_model_router_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelRouterPreset.ProtoReflect.Descriptor instead.
+func (*ModelRouterPreset) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_model_router_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ModelRouterPreset) GetConfig() *ModelRouterConfig {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
+func (x *ModelRouterPreset) GetDisplayName() string {
+	if x != nil && x.DisplayName != nil {
+		return *x.DisplayName
+	}
+	return ""
+}
+
+func (x *ModelRouterPreset) GetLongDescription() string {
+	if x != nil && x.LongDescription != nil {
+		return *x.LongDescription
+	}
+	return ""
+}
+
+func (x *ModelRouterPreset) GetShortDescription() string {
+	if x != nil && x.ShortDescription != nil {
+		return *x.ShortDescription
+	}
+	return ""
+}
+
+func (x *ModelRouterPreset) GetSlug() string {
+	if x != nil && x.Slug != nil {
+		return *x.Slug
+	}
+	return ""
+}
+
+func (x *ModelRouterPreset) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
+}
+
+// ModelRouterTaskPreset is a ready-made task for routers.
+type ModelRouterTaskPreset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Higher-level grouping used by the UI.
+	Category *string `protobuf:"bytes,1,opt,name=category,proto3,oneof" json:"category,omitempty"`
+	// Task description.
+	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	// Default models assigned to this task.
+	Models []string `protobuf:"bytes,3,rep,name=models,proto3" json:"models,omitempty"`
+	// Display name.
+	Name *string `protobuf:"bytes,4,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	// Selection policy preference for choosing among assigned models.
+	SelectionPolicy *ModelRouterSelectionPolicy `protobuf:"bytes,5,opt,name=selection_policy,json=selectionPolicy,proto3" json:"selection_policy,omitempty"`
+	// Lightweight labels for filtering.
+	Tags []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Task slug.
+	TaskSlug *string `protobuf:"bytes,7,opt,name=task_slug,json=taskSlug,proto3,oneof" json:"task_slug,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelRouterTaskPreset) Reset() {
+	*x = ModelRouterTaskPreset{}
+	mi := &file_agentsvc_v1_model_router_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelRouterTaskPreset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelRouterTaskPreset) ProtoMessage() {}
+
+func (x *ModelRouterTaskPreset) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_model_router_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelRouterTaskPreset.ProtoReflect.Descriptor instead.
+func (*ModelRouterTaskPreset) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_model_router_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ModelRouterTaskPreset) GetCategory() string {
+	if x != nil && x.Category != nil {
+		return *x.Category
+	}
+	return ""
+}
+
+func (x *ModelRouterTaskPreset) GetDescription() string {
+	if x != nil && x.Description != nil {
+		return *x.Description
+	}
+	return ""
+}
+
+func (x *ModelRouterTaskPreset) GetModels() []string {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+func (x *ModelRouterTaskPreset) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *ModelRouterTaskPreset) GetSelectionPolicy() *ModelRouterSelectionPolicy {
+	if x != nil {
+		return x.SelectionPolicy
+	}
+	return nil
+}
+
+func (x *ModelRouterTaskPreset) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *ModelRouterTaskPreset) GetTaskSlug() string {
+	if x != nil && x.TaskSlug != nil {
+		return *x.TaskSlug
+	}
+	return ""
+}
+
+func (x *ModelRouterTaskPreset) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
+}
+
 var File_agentsvc_v1_model_router_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_model_router_proto_rawDesc = "" +
 	"\n" +
-	"\x1eagentsvc/v1/model_router.proto\x12\vagentsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x02\n" +
+	"\x1eagentsvc/v1/model_router.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x03\n" +
 	"\vModelRouter\x126\n" +
 	"\x06config\x18\x01 \x01(\v2\x1e.agentsvc.v1.ModelRouterConfigR\x06config\x129\n" +
 	"\n" +
@@ -365,7 +575,8 @@ const file_agentsvc_v1_model_router_proto_rawDesc = "" +
 	"\aregions\x18\x05 \x03(\tR\aregions\x129\n" +
 	"\n" +
 	"updated_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x17\n" +
-	"\x04uuid\x18\a \x01(\tH\x02R\x04uuid\x88\x01\x01B\x0e\n" +
+	"\x04uuid\x18\a \x01(\tH\x02R\x04uuid\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\x0e\n" +
 	"\f_descriptionB\a\n" +
 	"\x05_nameB\a\n" +
 	"\x05_uuid\"x\n" +
@@ -387,7 +598,32 @@ const file_agentsvc_v1_model_router_proto_rawDesc = "" +
 	"\x05_name\"D\n" +
 	"\x1aModelRouterSelectionPolicy\x12\x1b\n" +
 	"\x06prefer\x18\x01 \x01(\tH\x00R\x06prefer\x88\x01\x01B\t\n" +
-	"\a_preferB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\a_prefer\"\xf5\x02\n" +
+	"\x11ModelRouterPreset\x126\n" +
+	"\x06config\x18\x01 \x01(\v2\x1e.agentsvc.v1.ModelRouterConfigR\x06config\x12&\n" +
+	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12.\n" +
+	"\x10long_description\x18\x03 \x01(\tH\x01R\x0flongDescription\x88\x01\x01\x120\n" +
+	"\x11short_description\x18\x04 \x01(\tH\x02R\x10shortDescription\x88\x01\x01\x12\x17\n" +
+	"\x04slug\x18\x05 \x01(\tH\x03R\x04slug\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\x0f\n" +
+	"\r_display_nameB\x13\n" +
+	"\x11_long_descriptionB\x14\n" +
+	"\x12_short_descriptionB\a\n" +
+	"\x05_slug\"\x90\x03\n" +
+	"\x15ModelRouterTaskPreset\x12\x1f\n" +
+	"\bcategory\x18\x01 \x01(\tH\x00R\bcategory\x88\x01\x01\x12%\n" +
+	"\vdescription\x18\x02 \x01(\tH\x01R\vdescription\x88\x01\x01\x12\x16\n" +
+	"\x06models\x18\x03 \x03(\tR\x06models\x12\x17\n" +
+	"\x04name\x18\x04 \x01(\tH\x02R\x04name\x88\x01\x01\x12R\n" +
+	"\x10selection_policy\x18\x05 \x01(\v2'.agentsvc.v1.ModelRouterSelectionPolicyR\x0fselectionPolicy\x12\x12\n" +
+	"\x04tags\x18\x06 \x03(\tR\x04tags\x12 \n" +
+	"\ttask_slug\x18\a \x01(\tH\x03R\btaskSlug\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\v\n" +
+	"\t_categoryB\x0e\n" +
+	"\f_descriptionB\a\n" +
+	"\x05_nameB\f\n" +
+	"\n" +
+	"_task_slugB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_model_router_proto_rawDescOnce sync.Once
@@ -401,27 +637,35 @@ func file_agentsvc_v1_model_router_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_model_router_proto_rawDescData
 }
 
-var file_agentsvc_v1_model_router_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_agentsvc_v1_model_router_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_agentsvc_v1_model_router_proto_goTypes = []any{
 	(*ModelRouter)(nil),                // 0: agentsvc.v1.ModelRouter
 	(*ModelRouterConfig)(nil),          // 1: agentsvc.v1.ModelRouterConfig
 	(*ModelRouterPolicy)(nil),          // 2: agentsvc.v1.ModelRouterPolicy
 	(*ModelRouterCustomTask)(nil),      // 3: agentsvc.v1.ModelRouterCustomTask
 	(*ModelRouterSelectionPolicy)(nil), // 4: agentsvc.v1.ModelRouterSelectionPolicy
-	(*timestamppb.Timestamp)(nil),      // 5: google.protobuf.Timestamp
+	(*ModelRouterPreset)(nil),          // 5: agentsvc.v1.ModelRouterPreset
+	(*ModelRouterTaskPreset)(nil),      // 6: agentsvc.v1.ModelRouterTaskPreset
+	(*timestamppb.Timestamp)(nil),      // 7: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 8: google.protobuf.Struct
 }
 var file_agentsvc_v1_model_router_proto_depIdxs = []int32{
-	1, // 0: agentsvc.v1.ModelRouter.config:type_name -> agentsvc.v1.ModelRouterConfig
-	5, // 1: agentsvc.v1.ModelRouter.created_at:type_name -> google.protobuf.Timestamp
-	5, // 2: agentsvc.v1.ModelRouter.updated_at:type_name -> google.protobuf.Timestamp
-	2, // 3: agentsvc.v1.ModelRouterConfig.policies:type_name -> agentsvc.v1.ModelRouterPolicy
-	3, // 4: agentsvc.v1.ModelRouterPolicy.custom_task:type_name -> agentsvc.v1.ModelRouterCustomTask
-	4, // 5: agentsvc.v1.ModelRouterPolicy.selection_policy:type_name -> agentsvc.v1.ModelRouterSelectionPolicy
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	1,  // 0: agentsvc.v1.ModelRouter.config:type_name -> agentsvc.v1.ModelRouterConfig
+	7,  // 1: agentsvc.v1.ModelRouter.created_at:type_name -> google.protobuf.Timestamp
+	7,  // 2: agentsvc.v1.ModelRouter.updated_at:type_name -> google.protobuf.Timestamp
+	8,  // 3: agentsvc.v1.ModelRouter.vendor_extra:type_name -> google.protobuf.Struct
+	2,  // 4: agentsvc.v1.ModelRouterConfig.policies:type_name -> agentsvc.v1.ModelRouterPolicy
+	3,  // 5: agentsvc.v1.ModelRouterPolicy.custom_task:type_name -> agentsvc.v1.ModelRouterCustomTask
+	4,  // 6: agentsvc.v1.ModelRouterPolicy.selection_policy:type_name -> agentsvc.v1.ModelRouterSelectionPolicy
+	1,  // 7: agentsvc.v1.ModelRouterPreset.config:type_name -> agentsvc.v1.ModelRouterConfig
+	8,  // 8: agentsvc.v1.ModelRouterPreset.vendor_extra:type_name -> google.protobuf.Struct
+	4,  // 9: agentsvc.v1.ModelRouterTaskPreset.selection_policy:type_name -> agentsvc.v1.ModelRouterSelectionPolicy
+	8,  // 10: agentsvc.v1.ModelRouterTaskPreset.vendor_extra:type_name -> google.protobuf.Struct
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_model_router_proto_init() }
@@ -429,17 +673,20 @@ func file_agentsvc_v1_model_router_proto_init() {
 	if File_agentsvc_v1_model_router_proto != nil {
 		return
 	}
+	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_model_router_proto_msgTypes[0].OneofWrappers = []any{}
 	file_agentsvc_v1_model_router_proto_msgTypes[2].OneofWrappers = []any{}
 	file_agentsvc_v1_model_router_proto_msgTypes[3].OneofWrappers = []any{}
 	file_agentsvc_v1_model_router_proto_msgTypes[4].OneofWrappers = []any{}
+	file_agentsvc_v1_model_router_proto_msgTypes[5].OneofWrappers = []any{}
+	file_agentsvc_v1_model_router_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_model_router_proto_rawDesc), len(file_agentsvc_v1_model_router_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

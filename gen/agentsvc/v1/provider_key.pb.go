@@ -9,6 +9,7 @@ package agentsvcv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -36,7 +37,9 @@ type AnthropicApiKeyInfo struct {
 	// Key last updated date.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Uuid.
-	Uuid          *string `protobuf:"bytes,6,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
+	Uuid *string `protobuf:"bytes,6,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -113,6 +116,13 @@ func (x *AnthropicApiKeyInfo) GetUuid() string {
 	return ""
 }
 
+func (x *AnthropicApiKeyInfo) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
+}
+
 // OpenAiApiKeyInfo describes an OpenAI key kept by the vendor.
 type OpenAiApiKeyInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -129,7 +139,9 @@ type OpenAiApiKeyInfo struct {
 	// Key last updated date.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Uuid.
-	Uuid          *string `protobuf:"bytes,7,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
+	Uuid *string `protobuf:"bytes,7,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
+	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -211,6 +223,13 @@ func (x *OpenAiApiKeyInfo) GetUuid() string {
 		return *x.Uuid
 	}
 	return ""
+}
+
+func (x *OpenAiApiKeyInfo) GetVendorExtra() *structpb.Struct {
+	if x != nil {
+		return x.VendorExtra
+	}
+	return nil
 }
 
 // ModelProviderKeyInfo describes a model provider's key kept by the vendor.
@@ -326,7 +345,7 @@ var File_agentsvc_v1_provider_key_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_provider_key_proto_rawDesc = "" +
 	"\n" +
-	"\x1eagentsvc/v1/provider_key.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/model.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n" +
+	"\x1eagentsvc/v1/provider_key.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x17agentsvc/v1/model.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x02\n" +
 	"\x13AnthropicApiKeyInfo\x129\n" +
 	"\n" +
 	"created_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\"\n" +
@@ -337,10 +356,11 @@ const file_agentsvc_v1_provider_key_proto_rawDesc = "" +
 	"\x04name\x18\x04 \x01(\tH\x01R\x04name\x88\x01\x01\x129\n" +
 	"\n" +
 	"updated_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x17\n" +
-	"\x04uuid\x18\x06 \x01(\tH\x02R\x04uuid\x88\x01\x01B\r\n" +
+	"\x04uuid\x18\x06 \x01(\tH\x02R\x04uuid\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\r\n" +
 	"\v_created_byB\a\n" +
 	"\x05_nameB\a\n" +
-	"\x05_uuid\"\xe6\x02\n" +
+	"\x05_uuid\"\xa8\x03\n" +
 	"\x10OpenAiApiKeyInfo\x129\n" +
 	"\n" +
 	"created_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\"\n" +
@@ -352,7 +372,8 @@ const file_agentsvc_v1_provider_key_proto_rawDesc = "" +
 	"\x04name\x18\x05 \x01(\tH\x01R\x04name\x88\x01\x01\x129\n" +
 	"\n" +
 	"updated_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x17\n" +
-	"\x04uuid\x18\a \x01(\tH\x02R\x04uuid\x88\x01\x01B\r\n" +
+	"\x04uuid\x18\a \x01(\tH\x02R\x04uuid\x88\x01\x01\x12@\n" +
+	"\fvendor_extra\x18d \x01(\v2\x17.google.protobuf.StructB\x04\xa0\xbb\x18\x01R\vvendorExtraB\r\n" +
 	"\v_created_byB\a\n" +
 	"\x05_nameB\a\n" +
 	"\x05_uuid\"\xd0\x03\n" +
@@ -393,27 +414,30 @@ var file_agentsvc_v1_provider_key_proto_goTypes = []any{
 	(*OpenAiApiKeyInfo)(nil),      // 1: agentsvc.v1.OpenAiApiKeyInfo
 	(*ModelProviderKeyInfo)(nil),  // 2: agentsvc.v1.ModelProviderKeyInfo
 	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	(*Model)(nil),                 // 4: agentsvc.v1.Model
-	(Model_ModelProvider)(0),      // 5: agentsvc.v1.Model.ModelProvider
+	(*structpb.Struct)(nil),       // 4: google.protobuf.Struct
+	(*Model)(nil),                 // 5: agentsvc.v1.Model
+	(Model_ModelProvider)(0),      // 6: agentsvc.v1.Model.ModelProvider
 }
 var file_agentsvc_v1_provider_key_proto_depIdxs = []int32{
 	3,  // 0: agentsvc.v1.AnthropicApiKeyInfo.created_at:type_name -> google.protobuf.Timestamp
 	3,  // 1: agentsvc.v1.AnthropicApiKeyInfo.deleted_at:type_name -> google.protobuf.Timestamp
 	3,  // 2: agentsvc.v1.AnthropicApiKeyInfo.updated_at:type_name -> google.protobuf.Timestamp
-	3,  // 3: agentsvc.v1.OpenAiApiKeyInfo.created_at:type_name -> google.protobuf.Timestamp
-	3,  // 4: agentsvc.v1.OpenAiApiKeyInfo.deleted_at:type_name -> google.protobuf.Timestamp
-	4,  // 5: agentsvc.v1.OpenAiApiKeyInfo.models:type_name -> agentsvc.v1.Model
-	3,  // 6: agentsvc.v1.OpenAiApiKeyInfo.updated_at:type_name -> google.protobuf.Timestamp
-	3,  // 7: agentsvc.v1.ModelProviderKeyInfo.created_at:type_name -> google.protobuf.Timestamp
-	3,  // 8: agentsvc.v1.ModelProviderKeyInfo.deleted_at:type_name -> google.protobuf.Timestamp
-	4,  // 9: agentsvc.v1.ModelProviderKeyInfo.models:type_name -> agentsvc.v1.Model
-	5,  // 10: agentsvc.v1.ModelProviderKeyInfo.provider:type_name -> agentsvc.v1.Model.ModelProvider
-	3,  // 11: agentsvc.v1.ModelProviderKeyInfo.updated_at:type_name -> google.protobuf.Timestamp
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	4,  // 3: agentsvc.v1.AnthropicApiKeyInfo.vendor_extra:type_name -> google.protobuf.Struct
+	3,  // 4: agentsvc.v1.OpenAiApiKeyInfo.created_at:type_name -> google.protobuf.Timestamp
+	3,  // 5: agentsvc.v1.OpenAiApiKeyInfo.deleted_at:type_name -> google.protobuf.Timestamp
+	5,  // 6: agentsvc.v1.OpenAiApiKeyInfo.models:type_name -> agentsvc.v1.Model
+	3,  // 7: agentsvc.v1.OpenAiApiKeyInfo.updated_at:type_name -> google.protobuf.Timestamp
+	4,  // 8: agentsvc.v1.OpenAiApiKeyInfo.vendor_extra:type_name -> google.protobuf.Struct
+	3,  // 9: agentsvc.v1.ModelProviderKeyInfo.created_at:type_name -> google.protobuf.Timestamp
+	3,  // 10: agentsvc.v1.ModelProviderKeyInfo.deleted_at:type_name -> google.protobuf.Timestamp
+	5,  // 11: agentsvc.v1.ModelProviderKeyInfo.models:type_name -> agentsvc.v1.Model
+	6,  // 12: agentsvc.v1.ModelProviderKeyInfo.provider:type_name -> agentsvc.v1.Model.ModelProvider
+	3,  // 13: agentsvc.v1.ModelProviderKeyInfo.updated_at:type_name -> google.protobuf.Timestamp
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_provider_key_proto_init() }
@@ -421,6 +445,7 @@ func file_agentsvc_v1_provider_key_proto_init() {
 	if File_agentsvc_v1_provider_key_proto != nil {
 		return
 	}
+	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_model_proto_init()
 	file_agentsvc_v1_provider_key_proto_msgTypes[0].OneofWrappers = []any{}
 	file_agentsvc_v1_provider_key_proto_msgTypes[1].OneofWrappers = []any{}

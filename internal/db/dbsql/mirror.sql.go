@@ -43,6 +43,24 @@ func (q *Queries) ChangesUnderWay(ctx context.Context, arg ChangesUnderWayParams
 	return items, nil
 }
 
+const creatingKind = `-- name: CreatingKind :one
+SELECT EXISTS (SELECT 1 FROM operations
+                WHERE account = $1 AND state = 'RUNNING' AND sent_at IS NOT NULL AND resource_kind = $2 AND resource_uuid IS NULL)::boolean
+`
+
+type CreatingKindParams struct {
+	Account string
+	Kind    string
+}
+
+// Whether a change may have made one of the kind already and is not settled.
+func (q *Queries) CreatingKind(ctx context.Context, arg CreatingKindParams) (bool, error) {
+	row := q.db.QueryRow(ctx, creatingKind, arg.Account, arg.Kind)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const stayIdle = `-- name: StayIdle :exec
 SELECT set_config('idle_in_transaction_session_timeout', '0', true)
 `

@@ -128,6 +128,7 @@ type MirrorScope struct {
 	Kind     string
 	Scope    string
 	SyncedAt time.Time
+	Answer   []byte
 }
 
 type Operation struct {
@@ -205,6 +206,9 @@ type Resource struct {
 	DirtyOperationID  *uuid.UUID
 	CreatedAt         time.Time
 	DeletedAt         *time.Time
+	ParentKind        string
+	ParentUUID        *uuid.UUID
+	Shared            bool
 }
 
 type ServiceToken struct {

@@ -104,11 +104,27 @@ func (q *Queries) AmendBody(ctx context.Context, arg AmendBodyParams) error {
 	return err
 }
 
+const claimParts = `-- name: ClaimParts :exec
+UPDATE resources SET team_id = $1 WHERE parent_kind = $2 AND parent_uuid = $3 AND team_id IS NULL
+`
+
+type ClaimPartsParams struct {
+	TeamID     *uuid.UUID
+	ParentKind string
+	ParentUUID *uuid.UUID
+}
+
+// The parts of what was claimed.
+func (q *Queries) ClaimParts(ctx context.Context, arg ClaimPartsParams) error {
+	_, err := q.db.Exec(ctx, claimParts, arg.TeamID, arg.ParentKind, arg.ParentUUID)
+	return err
+}
+
 const claimResource = `-- name: ClaimResource :one
 INSERT INTO resources AS r (kind, uuid, team_id) VALUES ($1, $2, $3)
 ON CONFLICT (kind, uuid) DO UPDATE SET team_id = excluded.team_id
  WHERE (r.team_id IS NULL OR r.team_id = excluded.team_id) AND r.deleted_at IS NULL
-RETURNING kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at
+RETURNING kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at, parent_kind, parent_uuid, shared
 `
 
 type ClaimResourceParams struct {
@@ -142,6 +158,9 @@ func (q *Queries) ClaimResource(ctx context.Context, arg ClaimResourceParams) (R
 		&i.DirtyOperationID,
 		&i.CreatedAt,
 		&i.DeletedAt,
+		&i.ParentKind,
+		&i.ParentUUID,
+		&i.Shared,
 	)
 	return i, err
 }
@@ -314,7 +333,7 @@ func (q *Queries) ForgetBody(ctx context.Context, arg ForgetBodyParams) error {
 }
 
 const lockAgentAndParents = `-- name: LockAgentAndParents :many
-SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at FROM resources
+SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at, parent_kind, parent_uuid, shared FROM resources
  WHERE kind = 'agent'
    AND uuid IN (SELECT $1::uuid UNION ALL
                 SELECT r.agent_uuid FROM agent_routes r WHERE r.kind = 'agent' AND r.target_uuid = $1 AND r.valid_to IS NULL)
@@ -354,6 +373,9 @@ func (q *Queries) LockAgentAndParents(ctx context.Context, argUuid uuid.UUID) ([
 			&i.DirtyOperationID,
 			&i.CreatedAt,
 			&i.DeletedAt,
+			&i.ParentKind,
+			&i.ParentUUID,
+			&i.Shared,
 		); err != nil {
 			return nil, err
 		}
@@ -366,7 +388,7 @@ func (q *Queries) LockAgentAndParents(ctx context.Context, argUuid uuid.UUID) ([
 }
 
 const lockResource = `-- name: LockResource :one
-SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at FROM resources WHERE kind = $1 AND uuid = $2 FOR UPDATE
+SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at, parent_kind, parent_uuid, shared FROM resources WHERE kind = $1 AND uuid = $2 FOR UPDATE
 `
 
 type LockResourceParams struct {
@@ -398,12 +420,15 @@ func (q *Queries) LockResource(ctx context.Context, arg LockResourceParams) (Res
 		&i.DirtyOperationID,
 		&i.CreatedAt,
 		&i.DeletedAt,
+		&i.ParentKind,
+		&i.ParentUUID,
+		&i.Shared,
 	)
 	return i, err
 }
 
 const lockResources = `-- name: LockResources :many
-SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at FROM resources WHERE kind = $1 AND uuid = ANY ($2::uuid[]) ORDER BY uuid FOR UPDATE
+SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at, parent_kind, parent_uuid, shared FROM resources WHERE kind = $1 AND uuid = ANY ($2::uuid[]) ORDER BY uuid FOR UPDATE
 `
 
 type LockResourcesParams struct {
@@ -442,6 +467,9 @@ func (q *Queries) LockResources(ctx context.Context, arg LockResourcesParams) ([
 			&i.DirtyOperationID,
 			&i.CreatedAt,
 			&i.DeletedAt,
+			&i.ParentKind,
+			&i.ParentUUID,
+			&i.Shared,
 		); err != nil {
 			return nil, err
 		}
@@ -484,6 +512,26 @@ func (q *Queries) MarkDirty(ctx context.Context, arg MarkDirtyParams) error {
 	return err
 }
 
+const markDirtyAll = `-- name: MarkDirtyAll :exec
+WITH touched AS (
+    SELECT t.uuid FROM resources t WHERE t.kind = $2 AND t.uuid = ANY ($3::uuid[]) AND t.deleted_at IS NULL ORDER BY t.uuid FOR UPDATE
+)
+UPDATE resources r SET dirty_since = clock_timestamp(), dirty_operation_id = $1
+ WHERE r.kind = $2 AND r.uuid IN (SELECT touched.uuid FROM touched)
+`
+
+type MarkDirtyAllParams struct {
+	OperationID *uuid.UUID
+	Kind        string
+	Uuids       []uuid.UUID
+}
+
+// Several of a kind that a change touched besides what it is about.
+func (q *Queries) MarkDirtyAll(ctx context.Context, arg MarkDirtyAllParams) error {
+	_, err := q.db.Exec(ctx, markDirtyAll, arg.OperationID, arg.Kind, arg.Uuids)
+	return err
+}
+
 const markParentsDirty = `-- name: MarkParentsDirty :exec
 WITH parents AS (
     SELECT p.uuid FROM resources p
@@ -505,6 +553,62 @@ type MarkParentsDirtyParams struct {
 // in the order of their uuids, as by all who lock several.
 func (q *Queries) MarkParentsDirty(ctx context.Context, arg MarkParentsDirtyParams) error {
 	_, err := q.db.Exec(ctx, markParentsDirty, arg.OperationID, arg.TargetUUID)
+	return err
+}
+
+const markPartsDeleted = `-- name: MarkPartsDeleted :exec
+WITH parts AS (
+    SELECT p.kind, p.uuid FROM resources p
+     WHERE p.parent_kind = $1 AND p.parent_uuid = $2 AND p.deleted_at IS NULL
+     ORDER BY p.kind, p.uuid
+       FOR UPDATE
+)
+UPDATE resources r SET deleted_at = clock_timestamp(), dirty_since = NULL, dirty_operation_id = NULL
+  FROM parts WHERE r.kind = parts.kind AND r.uuid = parts.uuid
+`
+
+type MarkPartsDeletedParams struct {
+	ParentKind string
+	ParentUUID *uuid.UUID
+}
+
+// The parts of what is no more are no more.
+func (q *Queries) MarkPartsDeleted(ctx context.Context, arg MarkPartsDeletedParams) error {
+	_, err := q.db.Exec(ctx, markPartsDeleted, arg.ParentKind, arg.ParentUUID)
+	return err
+}
+
+const markReferrersDirty = `-- name: MarkReferrersDirty :exec
+WITH referrers AS (
+    SELECT a.uuid FROM resources a
+     WHERE a.kind = 'agent' AND a.deleted_at IS NULL
+       AND (a.attributes ->> ($2)::text = ($3)::text
+            OR a.uuid IN (SELECT r.agent_uuid FROM agent_routes r WHERE r.kind = $4 AND r.target_uuid = $5 AND r.valid_to IS NULL))
+     ORDER BY a.uuid
+       FOR UPDATE
+)
+UPDATE resources SET dirty_since = clock_timestamp(), dirty_operation_id = $1
+ WHERE kind = 'agent' AND uuid IN (SELECT referrers.uuid FROM referrers)
+`
+
+type MarkReferrersDirtyParams struct {
+	OperationID *uuid.UUID
+	Attribute   string
+	Target      string
+	RouteKind   string
+	TargetUUID  uuid.UUID
+}
+
+// Agents that refer to something that is no more, by an attribute or a route. They are
+// locked in the order of their uuids, as by all who lock several.
+func (q *Queries) MarkReferrersDirty(ctx context.Context, arg MarkReferrersDirtyParams) error {
+	_, err := q.db.Exec(ctx, markReferrersDirty,
+		arg.OperationID,
+		arg.Attribute,
+		arg.Target,
+		arg.RouteKind,
+		arg.TargetUUID,
+	)
 	return err
 }
 
@@ -541,6 +645,42 @@ func (q *Queries) NotSeenSince(ctx context.Context, arg NotSeenSinceParams) ([]u
 		return nil, err
 	}
 	return items, nil
+}
+
+const noteCreated = `-- name: NoteCreated :exec
+INSERT INTO resources AS r (kind, uuid, account, team_id, name, parent_kind, parent_uuid, dirty_since, dirty_operation_id)
+VALUES ($1, $2, $3,
+       coalesce($4::uuid, (SELECT p.team_id FROM resources p WHERE p.kind = $5 AND p.uuid = $6)),
+       $7, $5, $6, clock_timestamp(), $8)
+ON CONFLICT (kind, uuid) DO UPDATE
+   SET team_id = coalesce(r.team_id, excluded.team_id), dirty_since = clock_timestamp(), dirty_operation_id = excluded.dirty_operation_id
+`
+
+type NoteCreatedParams struct {
+	Kind        string
+	UUID        uuid.UUID
+	Account     string
+	TeamID      *uuid.UUID
+	ParentKind  string
+	ParentUUID  *uuid.UUID
+	Name        string
+	OperationID *uuid.UUID
+}
+
+// What a change of ours made and the vendor has not shown yet. A listing may have been
+// faster.
+func (q *Queries) NoteCreated(ctx context.Context, arg NoteCreatedParams) error {
+	_, err := q.db.Exec(ctx, noteCreated,
+		arg.Kind,
+		arg.UUID,
+		arg.Account,
+		arg.TeamID,
+		arg.ParentKind,
+		arg.ParentUUID,
+		arg.Name,
+		arg.OperationID,
+	)
+	return err
 }
 
 const openRoute = `-- name: OpenRoute :exec
@@ -642,7 +782,8 @@ func (q *Queries) OpenRoutes(ctx context.Context, agentUuid uuid.UUID) ([]AgentR
 }
 
 const owners = `-- name: Owners :many
-SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted,
+       r.shared
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = $1 AND r.uuid = ANY ($2::uuid[])
@@ -660,6 +801,7 @@ type OwnersRow struct {
 	Name     string
 	TeamName string
 	Deleted  bool
+	Shared   bool
 }
 
 // Who owns the named resources. One that is not here is known to nobody.
@@ -679,6 +821,57 @@ func (q *Queries) Owners(ctx context.Context, arg OwnersParams) ([]OwnersRow, er
 			&i.Name,
 			&i.TeamName,
 			&i.Deleted,
+			&i.Shared,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ownersByName = `-- name: OwnersByName :many
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared
+  FROM resources r
+  LEFT JOIN teams t ON t.id = r.team_id
+ WHERE r.kind = $1 AND r.name = $2 AND r.deleted_at IS NULL
+ ORDER BY r.uuid
+`
+
+type OwnersByNameParams struct {
+	Kind string
+	Name string
+}
+
+type OwnersByNameRow struct {
+	Kind     string
+	UUID     uuid.UUID
+	TeamID   *uuid.UUID
+	Name     string
+	TeamName string
+	Shared   bool
+}
+
+// The same for everything of a name.
+func (q *Queries) OwnersByName(ctx context.Context, arg OwnersByNameParams) ([]OwnersByNameRow, error) {
+	rows, err := q.db.Query(ctx, ownersByName, arg.Kind, arg.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OwnersByNameRow
+	for rows.Next() {
+		var i OwnersByNameRow
+		if err := rows.Scan(
+			&i.Kind,
+			&i.UUID,
+			&i.TeamID,
+			&i.Name,
+			&i.TeamName,
+			&i.Shared,
 		); err != nil {
 			return nil, err
 		}
@@ -725,8 +918,48 @@ func (q *Queries) ParentsOf(ctx context.Context, targetUuid uuid.UUID) ([]Parent
 	return items, nil
 }
 
+const passingResources = `-- name: PassingResources :many
+SELECT uuid FROM resources
+ WHERE kind = $1 AND account = $2 AND deleted_at IS NULL AND dirty_since IS NULL AND status = ANY ($3::text[])
+ ORDER BY body_synced_at NULLS FIRST, uuid
+ LIMIT $4
+`
+
+type PassingResourcesParams struct {
+	Kind     string
+	Account  string
+	Statuses []string
+	AtMost   int32
+}
+
+// Those that will soon be different by themselves, the longest not looked at first.
+func (q *Queries) PassingResources(ctx context.Context, arg PassingResourcesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, passingResources,
+		arg.Kind,
+		arg.Account,
+		arg.Statuses,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var uuid uuid.UUID
+		if err := rows.Scan(&uuid); err != nil {
+			return nil, err
+		}
+		items = append(items, uuid)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const resource = `-- name: Resource :one
-SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at FROM resources WHERE kind = $1 AND uuid = $2
+SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at, parent_kind, parent_uuid, shared FROM resources WHERE kind = $1 AND uuid = $2
 `
 
 type ResourceParams struct {
@@ -758,12 +991,15 @@ func (q *Queries) Resource(ctx context.Context, arg ResourceParams) (Resource, e
 		&i.DirtyOperationID,
 		&i.CreatedAt,
 		&i.DeletedAt,
+		&i.ParentKind,
+		&i.ParentUUID,
+		&i.Shared,
 	)
 	return i, err
 }
 
 const resourceNow = `-- name: ResourceNow :one
-SELECT r.kind, r.uuid, r.account, r.team_id, r.name, r.status, r.region, r.tags, r.attributes, r.version_hash, r.upstream_created_at, r.upstream_updated_at, r.summary, r.body, r.summary_synced_at, r.body_synced_at, r.dirty_since, r.dirty_operation_id, r.created_at, r.deleted_at, clock_timestamp()::timestamptz AS now FROM resources r WHERE r.kind = $1 AND r.uuid = $2
+SELECT r.kind, r.uuid, r.account, r.team_id, r.name, r.status, r.region, r.tags, r.attributes, r.version_hash, r.upstream_created_at, r.upstream_updated_at, r.summary, r.body, r.summary_synced_at, r.body_synced_at, r.dirty_since, r.dirty_operation_id, r.created_at, r.deleted_at, r.parent_kind, r.parent_uuid, r.shared, clock_timestamp()::timestamptz AS now FROM resources r WHERE r.kind = $1 AND r.uuid = $2
 `
 
 type ResourceNowParams struct {
@@ -801,13 +1037,16 @@ func (q *Queries) ResourceNow(ctx context.Context, arg ResourceNowParams) (Resou
 		&i.Resource.DirtyOperationID,
 		&i.Resource.CreatedAt,
 		&i.Resource.DeletedAt,
+		&i.Resource.ParentKind,
+		&i.Resource.ParentUUID,
+		&i.Resource.Shared,
 		&i.Now,
 	)
 	return i, err
 }
 
 const resources = `-- name: Resources :many
-SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at FROM resources WHERE kind = $1 AND uuid = ANY ($2::uuid[]) ORDER BY uuid
+SELECT kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash, upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, dirty_since, dirty_operation_id, created_at, deleted_at, parent_kind, parent_uuid, shared FROM resources WHERE kind = $1 AND uuid = ANY ($2::uuid[]) ORDER BY uuid
 `
 
 type ResourcesParams struct {
@@ -846,6 +1085,9 @@ func (q *Queries) Resources(ctx context.Context, arg ResourcesParams) ([]Resourc
 			&i.DirtyOperationID,
 			&i.CreatedAt,
 			&i.DeletedAt,
+			&i.ParentKind,
+			&i.ParentUUID,
+			&i.Shared,
 		); err != nil {
 			return nil, err
 		}
@@ -894,6 +1136,23 @@ func (q *Queries) RoutePath(ctx context.Context, arg RoutePathParams) (bool, err
 	return column_1, err
 }
 
+const scopeAnswer = `-- name: ScopeAnswer :one
+SELECT answer FROM mirror_scopes WHERE account = $1 AND kind = $2 AND scope = $3
+`
+
+type ScopeAnswerParams struct {
+	Account string
+	Kind    string
+	Scope   string
+}
+
+func (q *Queries) ScopeAnswer(ctx context.Context, arg ScopeAnswerParams) ([]byte, error) {
+	row := q.db.QueryRow(ctx, scopeAnswer, arg.Account, arg.Kind, arg.Scope)
+	var answer []byte
+	err := row.Scan(&answer)
+	return answer, err
+}
+
 const scopeSyncedAt = `-- name: ScopeSyncedAt :one
 SELECT synced_at FROM mirror_scopes WHERE account = $1 AND kind = $2 AND scope = $3
 `
@@ -912,8 +1171,9 @@ func (q *Queries) ScopeSyncedAt(ctx context.Context, arg ScopeSyncedAtParams) (t
 }
 
 const setScopeSynced = `-- name: SetScopeSynced :exec
-INSERT INTO mirror_scopes (account, kind, scope, synced_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (account, kind, scope) DO UPDATE SET synced_at = greatest(mirror_scopes.synced_at, excluded.synced_at)
+INSERT INTO mirror_scopes (account, kind, scope, synced_at, answer) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (account, kind, scope) DO UPDATE
+   SET synced_at = greatest(mirror_scopes.synced_at, excluded.synced_at), answer = coalesce(excluded.answer, mirror_scopes.answer)
 `
 
 type SetScopeSyncedParams struct {
@@ -921,6 +1181,7 @@ type SetScopeSyncedParams struct {
 	Kind     string
 	Scope    string
 	SyncedAt time.Time
+	Answer   []byte
 }
 
 func (q *Queries) SetScopeSynced(ctx context.Context, arg SetScopeSyncedParams) error {
@@ -929,6 +1190,7 @@ func (q *Queries) SetScopeSynced(ctx context.Context, arg SetScopeSyncedParams) 
 		arg.Kind,
 		arg.Scope,
 		arg.SyncedAt,
+		arg.Answer,
 	)
 	return err
 }
@@ -1022,9 +1284,11 @@ func (q *Queries) UpsertAgentVersion(ctx context.Context, arg UpsertAgentVersion
 
 const upsertResource = `-- name: UpsertResource :one
 INSERT INTO resources AS r (kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash,
-       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-       $11, $12, $13, $14, $15, $16)
+       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, parent_kind, parent_uuid, shared)
+VALUES ($1, $2, $3,
+       coalesce($4::uuid, (SELECT p.team_id FROM resources p WHERE p.kind = $5 AND p.uuid = $6)),
+       $7, $8, $9, $10, $11, $12,
+       $13, $14, $15, $16, $17, $18, $5, $6, $19)
 ON CONFLICT (kind, uuid) DO UPDATE
    SET name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
        attributes = r.attributes || excluded.attributes, version_hash = excluded.version_hash,
@@ -1034,6 +1298,8 @@ ON CONFLICT (kind, uuid) DO UPDATE
        summary_synced_at = coalesce(excluded.summary_synced_at, r.summary_synced_at),
        body_synced_at = coalesce(excluded.body_synced_at, r.body_synced_at),
        team_id = coalesce(r.team_id, excluded.team_id), deleted_at = NULL,
+       parent_kind = CASE WHEN excluded.parent_uuid IS NULL THEN r.parent_kind ELSE excluded.parent_kind END,
+       parent_uuid = coalesce(excluded.parent_uuid, r.parent_uuid), shared = excluded.shared,
        dirty_since = CASE WHEN excluded.body IS NULL THEN r.dirty_since END,
        dirty_operation_id = CASE WHEN excluded.body IS NULL THEN r.dirty_operation_id END
 RETURNING (xmax = 0)::boolean AS created
@@ -1044,6 +1310,8 @@ type UpsertResourceParams struct {
 	UUID              uuid.UUID
 	Account           string
 	TeamID            *uuid.UUID
+	ParentKind        string
+	ParentUUID        *uuid.UUID
 	Name              string
 	Status            string
 	Region            string
@@ -1056,16 +1324,20 @@ type UpsertResourceParams struct {
 	Body              []byte
 	SummarySyncedAt   *time.Time
 	BodySyncedAt      *time.Time
+	Shared            bool
 }
 
 // What the vendor told of a resource. A summary or body that was not told this time
-// stays as it is. Ownership is set only when the row is new.
+// stays as it is. Ownership is set only when the row is new; a part has the owner of
+// what it is a part of.
 func (q *Queries) UpsertResource(ctx context.Context, arg UpsertResourceParams) (bool, error) {
 	row := q.db.QueryRow(ctx, upsertResource,
 		arg.Kind,
 		arg.UUID,
 		arg.Account,
 		arg.TeamID,
+		arg.ParentKind,
+		arg.ParentUUID,
 		arg.Name,
 		arg.Status,
 		arg.Region,
@@ -1078,6 +1350,7 @@ func (q *Queries) UpsertResource(ctx context.Context, arg UpsertResourceParams) 
 		arg.Body,
 		arg.SummarySyncedAt,
 		arg.BodySyncedAt,
+		arg.Shared,
 	)
 	var created bool
 	err := row.Scan(&created)

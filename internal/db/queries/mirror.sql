@@ -6,6 +6,11 @@
 SELECT order_key FROM operations
  WHERE account = @account AND order_key = ANY (@order_keys::text[]) AND state = 'RUNNING' AND sent_at IS NOT NULL;
 
+-- name: CreatingKind :one
+-- Whether a change may have made one of the kind already and is not settled.
+SELECT EXISTS (SELECT 1 FROM operations
+                WHERE account = @account AND state = 'RUNNING' AND sent_at IS NOT NULL AND resource_kind = @kind AND resource_uuid IS NULL)::boolean;
+
 -- name: StayIdle :exec
 -- For a transaction that only holds a lock while others work: the server must not
 -- end it for being idle.

@@ -18,18 +18,30 @@ SELECT * FROM resources WHERE kind = @kind AND uuid = ANY (@uuids::uuid[]) ORDER
 
 -- name: Owners :many
 -- Who owns the named resources. One that is not here is known to nobody.
-SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted,
+       r.shared
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = @kind AND r.uuid = ANY (@uuids::uuid[]);
 
+-- name: OwnersByName :many
+-- The same for everything of a name.
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared
+  FROM resources r
+  LEFT JOIN teams t ON t.id = r.team_id
+ WHERE r.kind = @kind AND r.name = @name AND r.deleted_at IS NULL
+ ORDER BY r.uuid;
+
 -- name: UpsertResource :one
 -- What the vendor told of a resource. A summary or body that was not told this time
--- stays as it is. Ownership is set only when the row is new.
+-- stays as it is. Ownership is set only when the row is new; a part has the owner of
+-- what it is a part of.
 INSERT INTO resources AS r (kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash,
-       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at)
-VALUES (@kind, @uuid, @account, @team_id, @name, @status, @region, @tags, @attributes, @version_hash,
-       @upstream_created_at, @upstream_updated_at, @summary, @body, @summary_synced_at, @body_synced_at)
+       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, parent_kind, parent_uuid, shared)
+VALUES (@kind, @uuid, @account,
+       coalesce(sqlc.narg('team_id')::uuid, (SELECT p.team_id FROM resources p WHERE p.kind = @parent_kind AND p.uuid = @parent_uuid)),
+       @name, @status, @region, @tags, @attributes, @version_hash,
+       @upstream_created_at, @upstream_updated_at, @summary, @body, @summary_synced_at, @body_synced_at, @parent_kind, @parent_uuid, @shared)
 ON CONFLICT (kind, uuid) DO UPDATE
    SET name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
        attributes = r.attributes || excluded.attributes, version_hash = excluded.version_hash,
@@ -39,9 +51,58 @@ ON CONFLICT (kind, uuid) DO UPDATE
        summary_synced_at = coalesce(excluded.summary_synced_at, r.summary_synced_at),
        body_synced_at = coalesce(excluded.body_synced_at, r.body_synced_at),
        team_id = coalesce(r.team_id, excluded.team_id), deleted_at = NULL,
+       parent_kind = CASE WHEN excluded.parent_uuid IS NULL THEN r.parent_kind ELSE excluded.parent_kind END,
+       parent_uuid = coalesce(excluded.parent_uuid, r.parent_uuid), shared = excluded.shared,
        dirty_since = CASE WHEN excluded.body IS NULL THEN r.dirty_since END,
        dirty_operation_id = CASE WHEN excluded.body IS NULL THEN r.dirty_operation_id END
 RETURNING (xmax = 0)::boolean AS created;
+
+-- name: NoteCreated :exec
+-- What a change of ours made and the vendor has not shown yet. A listing may have been
+-- faster.
+INSERT INTO resources AS r (kind, uuid, account, team_id, name, parent_kind, parent_uuid, dirty_since, dirty_operation_id)
+VALUES (@kind, @uuid, @account,
+       coalesce(sqlc.narg('team_id')::uuid, (SELECT p.team_id FROM resources p WHERE p.kind = @parent_kind AND p.uuid = @parent_uuid)),
+       @name, @parent_kind, @parent_uuid, clock_timestamp(), @operation_id)
+ON CONFLICT (kind, uuid) DO UPDATE
+   SET team_id = coalesce(r.team_id, excluded.team_id), dirty_since = clock_timestamp(), dirty_operation_id = excluded.dirty_operation_id;
+
+-- name: MarkReferrersDirty :exec
+-- Agents that refer to something that is no more, by an attribute or a route. They are
+-- locked in the order of their uuids, as by all who lock several.
+WITH referrers AS (
+    SELECT a.uuid FROM resources a
+     WHERE a.kind = 'agent' AND a.deleted_at IS NULL
+       AND (a.attributes ->> (@attribute)::text = (@target)::text
+            OR a.uuid IN (SELECT r.agent_uuid FROM agent_routes r WHERE r.kind = @route_kind AND r.target_uuid = @target_uuid AND r.valid_to IS NULL))
+     ORDER BY a.uuid
+       FOR UPDATE
+)
+UPDATE resources SET dirty_since = clock_timestamp(), dirty_operation_id = @operation_id
+ WHERE kind = 'agent' AND uuid IN (SELECT referrers.uuid FROM referrers);
+
+-- name: MarkDirtyAll :exec
+-- Several of a kind that a change touched besides what it is about.
+WITH touched AS (
+    SELECT t.uuid FROM resources t WHERE t.kind = @kind AND t.uuid = ANY (@uuids::uuid[]) AND t.deleted_at IS NULL ORDER BY t.uuid FOR UPDATE
+)
+UPDATE resources r SET dirty_since = clock_timestamp(), dirty_operation_id = @operation_id
+ WHERE r.kind = @kind AND r.uuid IN (SELECT touched.uuid FROM touched);
+
+-- name: MarkPartsDeleted :exec
+-- The parts of what is no more are no more.
+WITH parts AS (
+    SELECT p.kind, p.uuid FROM resources p
+     WHERE p.parent_kind = @parent_kind AND p.parent_uuid = @parent_uuid AND p.deleted_at IS NULL
+     ORDER BY p.kind, p.uuid
+       FOR UPDATE
+)
+UPDATE resources r SET deleted_at = clock_timestamp(), dirty_since = NULL, dirty_operation_id = NULL
+  FROM parts WHERE r.kind = parts.kind AND r.uuid = parts.uuid;
+
+-- name: ClaimParts :exec
+-- The parts of what was claimed.
+UPDATE resources SET team_id = @team_id WHERE parent_kind = @parent_kind AND parent_uuid = @parent_uuid AND team_id IS NULL;
 
 -- name: ForgetBody :exec
 -- The list showed another version than the body we hold: the body must be read again.
@@ -88,6 +149,13 @@ SELECT uuid FROM resources
  ORDER BY (body IS NULL), upstream_updated_at DESC NULLS LAST, uuid
  LIMIT @at_most;
 
+-- name: PassingResources :many
+-- Those that will soon be different by themselves, the longest not looked at first.
+SELECT uuid FROM resources
+ WHERE kind = @kind AND account = @account AND deleted_at IS NULL AND dirty_since IS NULL AND status = ANY (@statuses::text[])
+ ORDER BY body_synced_at NULLS FIRST, uuid
+ LIMIT @at_most;
+
 -- name: CountKind :one
 SELECT count(*) FROM resources WHERE kind = @kind AND account = @account AND deleted_at IS NULL;
 
@@ -109,9 +177,13 @@ RETURNING *;
 -- name: ScopeSyncedAt :one
 SELECT synced_at FROM mirror_scopes WHERE account = @account AND kind = @kind AND scope = @scope;
 
+-- name: ScopeAnswer :one
+SELECT answer FROM mirror_scopes WHERE account = @account AND kind = @kind AND scope = @scope;
+
 -- name: SetScopeSynced :exec
-INSERT INTO mirror_scopes (account, kind, scope, synced_at) VALUES (@account, @kind, @scope, @synced_at)
-ON CONFLICT (account, kind, scope) DO UPDATE SET synced_at = greatest(mirror_scopes.synced_at, excluded.synced_at);
+INSERT INTO mirror_scopes (account, kind, scope, synced_at, answer) VALUES (@account, @kind, @scope, @synced_at, @answer)
+ON CONFLICT (account, kind, scope) DO UPDATE
+   SET synced_at = greatest(mirror_scopes.synced_at, excluded.synced_at), answer = coalesce(excluded.answer, mirror_scopes.answer);
 
 -- name: UpsertAgentVersion :exec
 -- What is known of a version, from whichever side: the vendor's list, a snapshot, or

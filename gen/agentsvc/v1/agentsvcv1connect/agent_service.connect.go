@@ -58,6 +58,8 @@ const (
 	// AgentServiceRollbackAgentVersionProcedure is the fully-qualified name of the AgentService's
 	// RollbackAgentVersion RPC.
 	AgentServiceRollbackAgentVersionProcedure = "/agentsvc.v1.AgentService/RollbackAgentVersion"
+	// AgentServiceWaitAgentProcedure is the fully-qualified name of the AgentService's WaitAgent RPC.
+	AgentServiceWaitAgentProcedure = "/agentsvc.v1.AgentService/WaitAgent"
 )
 
 // AgentServiceClient is a client for the agentsvc.v1.AgentService service.
@@ -85,6 +87,12 @@ type AgentServiceClient interface {
 	// RollbackAgentVersion brings back the settings of an earlier version. The vendor refuses it when something
 	// that version attached no longer exists.
 	RollbackAgentVersion(context.Context, *v1.RollbackAgentVersionRequest) (*v1.RollbackAgentVersionResponse, error)
+	// WaitAgent follows an agent until its deployment runs, or will not.
+	//
+	// The first message comes at once, another whenever something changes, and the last one when nothing more
+	// will: its progress.outcome says how it ended. All who wait share what is asked of the vendor. A wait
+	// without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	WaitAgent(context.Context, *v1.WaitAgentRequest) (*connect.ServerStreamForClient[v1.WaitAgentResponse], error)
 }
 
 // NewAgentServiceClient constructs a client for the agentsvc.v1.AgentService service. By default,
@@ -156,6 +164,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("RollbackAgentVersion")),
 			connect.WithClientOptions(opts...),
 		),
+		waitAgent: connect.NewClient[v1.WaitAgentRequest, v1.WaitAgentResponse](
+			httpClient,
+			baseURL+AgentServiceWaitAgentProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("WaitAgent")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -170,6 +184,7 @@ type agentServiceClient struct {
 	getAgentUsage                   *connect.Client[v1.GetAgentUsageRequest, v1.GetAgentUsageResponse]
 	listAgentVersions               *connect.Client[v1.ListAgentVersionsRequest, v1.ListAgentVersionsResponse]
 	rollbackAgentVersion            *connect.Client[v1.RollbackAgentVersionRequest, v1.RollbackAgentVersionResponse]
+	waitAgent                       *connect.Client[v1.WaitAgentRequest, v1.WaitAgentResponse]
 }
 
 // ListAgents calls agentsvc.v1.AgentService.ListAgents.
@@ -253,6 +268,11 @@ func (c *agentServiceClient) RollbackAgentVersion(ctx context.Context, req *v1.R
 	return nil, err
 }
 
+// WaitAgent calls agentsvc.v1.AgentService.WaitAgent.
+func (c *agentServiceClient) WaitAgent(ctx context.Context, req *v1.WaitAgentRequest) (*connect.ServerStreamForClient[v1.WaitAgentResponse], error) {
+	return c.waitAgent.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // AgentServiceHandler is an implementation of the agentsvc.v1.AgentService service.
 type AgentServiceHandler interface {
 	// ListAgents answers the agents that the caller may see, from our copy.
@@ -278,6 +298,12 @@ type AgentServiceHandler interface {
 	// RollbackAgentVersion brings back the settings of an earlier version. The vendor refuses it when something
 	// that version attached no longer exists.
 	RollbackAgentVersion(context.Context, *v1.RollbackAgentVersionRequest) (*v1.RollbackAgentVersionResponse, error)
+	// WaitAgent follows an agent until its deployment runs, or will not.
+	//
+	// The first message comes at once, another whenever something changes, and the last one when nothing more
+	// will: its progress.outcome says how it ended. All who wait share what is asked of the vendor. A wait
+	// without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	WaitAgent(context.Context, *v1.WaitAgentRequest, *connect.ServerStream[v1.WaitAgentResponse]) error
 }
 
 // NewAgentServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -345,6 +371,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("RollbackAgentVersion")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceWaitAgentHandler := connect.NewServerStreamHandlerSimple(
+		AgentServiceWaitAgentProcedure,
+		svc.WaitAgent,
+		connect.WithSchema(agentServiceMethods.ByName("WaitAgent")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agentsvc.v1.AgentService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AgentServiceListAgentsProcedure:
@@ -365,6 +397,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceListAgentVersionsHandler.ServeHTTP(w, r)
 		case AgentServiceRollbackAgentVersionProcedure:
 			agentServiceRollbackAgentVersionHandler.ServeHTTP(w, r)
+		case AgentServiceWaitAgentProcedure:
+			agentServiceWaitAgentHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -408,4 +442,8 @@ func (UnimplementedAgentServiceHandler) ListAgentVersions(context.Context, *v1.L
 
 func (UnimplementedAgentServiceHandler) RollbackAgentVersion(context.Context, *v1.RollbackAgentVersionRequest) (*v1.RollbackAgentVersionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.RollbackAgentVersion is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) WaitAgent(context.Context, *v1.WaitAgentRequest, *connect.ServerStream[v1.WaitAgentResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.WaitAgent is not implemented"))
 }

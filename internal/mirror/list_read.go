@@ -20,45 +20,36 @@ import (
 	"github.com/agentsvc/agentsvc/internal/listing"
 )
 
-// ListAgents answers the agents that the caller may see. If the caller wants fresher
-// than our copy, the vendor's whole list is gone through first.
-func (m *Mirror) ListAgents(ctx context.Context, caller identity.Caller, req *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
+// List answers a page of a kind, as far as the caller may see it: req is the request of a
+// method that lists one, and resp its response. If the caller wants fresher than our
+// copy, the vendor's whole list is gone through first.
+//
+// Where the method lists only some of the kind, or the request has filters of the
+// vendor's, the vendor is asked which: see [Mirror.narrow].
+func (m *Mirror) List(ctx context.Context, caller identity.Caller, req, resp proto.Message) error {
 	if err := ownPages(req); err != nil {
-		return nil, err
+		return err
 	}
-	page, err := m.tokens.Open(db.AgentSchema(), req)
+	method := m.api.ByRequest(req)
+	k := m.listing(method)
+	if k == nil {
+		return fmt.Errorf("%s is not the request of a list", req.ProtoReflect().Descriptor().FullName())
+	}
+	ask, ok := req.(listing.Request)
+	if !ok {
+		return fmt.Errorf("%s has not the fields of our lists", method.Name)
+	}
+	page, err := m.tokens.Open(k.schema, ask)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	which := db.ResourceList{
-		Visible: db.Visible{All: caller.SeesAll(), Teams: caller.TeamIDs()}, Kind: agentKind, OnlyRunning: req.GetOnlyDeployed(),
+	q := query{kind: k, method: method, caller: caller, page: page, which: db.ResourceList{
+		Visible: db.Visible{All: caller.SeesAll(), Teams: caller.TeamIDs(), Shared: k.shared != nil}, Kind: k.name,
+	}}
+	if narrows(k, method, req) {
+		return m.listNarrowed(ctx, q, req, resp)
 	}
-	k := m.kind(agentKind)
-	freshness, err := m.listFresh(ctx, caller, k, req.GetMaxStaleness())
-	if err != nil {
-		return nil, err
-	}
-	rows, err := m.reread(ctx, caller, k, freshness, func() ([]db.ResourceRow, error) { return m.store.ListResources(ctx, which, page) })
-	if err != nil {
-		return nil, err
-	}
-	total, err := m.store.CountListed(ctx, which, page.Filter)
-	if err != nil {
-		return nil, err
-	}
-	rows, next := listing.Cut(m.tokens, page, rows)
-	resp := &pb.ListAgentsResponse{NextPageToken: next, TotalSize: total, Freshness: freshness}
-	for _, row := range rows {
-		item := &pb.AgentListItem{}
-		if err := proto.Unmarshal(row.Summary, item); err != nil {
-			return nil, fmt.Errorf("reading agent %s: %w", row.UUID, err)
-		}
-		if item.Uuid == nil { // claimed, and not listed yet
-			item.Uuid, item.Name = new(row.UUID.String()), new(row.Name)
-		}
-		resp.Agents = append(resp.Agents, item)
-	}
-	return resp, nil
+	return m.listCopy(ctx, q, req, resp)
 }
 
 // listPause is between two looks whether another replica has gone through a list.

@@ -1,0 +1,147 @@
+package mirror
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+)
+
+const (
+	testCaseKind = "evaluation_test_case"
+	metricKind   = "evaluation_metric"
+)
+
+// evaluations are what agents are judged by.
+func evaluations() []*kind {
+	return []*kind{
+		{
+			name: "evaluation_dataset", summary: (*pb.EvaluationDataset)(nil), full: (*pb.EvaluationDataset)(nil),
+			list: "EvaluationService.ListEvaluationDatasets", items: "evaluation_datasets",
+			columns:    columns{uuid: "dataset_uuid", name: "dataset_name", created: "created_at"},
+			attributes: map[string]string{"dataset_type": "dataset_type"},
+			volatile:   []string{"row_count", "file_size", "has_ground_truth", "vendor_extra"}, // found out after the upload
+		},
+		metrics(metricKind, "EvaluationService.ListEvaluationMetrics"),
+		{
+			name: testCaseKind, summary: (*pb.EvaluationTestCase)(nil), full: (*pb.EvaluationTestCase)(nil),
+			list: "EvaluationService.ListEvaluationTestCases", items: "evaluation_test_cases",
+			others: []string{"WorkspaceService.ListWorkspaceEvaluationTestCases"},
+			get:    "EvaluationService.GetEvaluationTestCase", id: "test_case_uuid", item: "evaluation_test_case",
+			columns:    columns{uuid: "test_case_uuid", name: "name", created: "created_at", updated: "updated_at"},
+			attributes: map[string]string{"dataset_uuid": "dataset_uuid"},
+			compared:   map[string][]string{"metrics": {"metric_uuid"}, "star_metric": {"metric_uuid", "success_threshold", "success_threshold_pct"}},
+			volatile: []string{
+				"dataset", "dataset_name", "latest_version_number_of_runs", "total_runs", "created_by_user_email", "created_by_user_id",
+				"updated_by_user_email", "updated_by_user_id", "vendor_extra",
+			},
+			stamps: []string{"updated_at", "version"},
+		},
+		{
+			// There is no list of all runs, so they are known as far as they were started here,
+			// read, or listed with their test case.
+			name: "evaluation_run", summary: (*pb.EvaluationRun)(nil), full: (*pb.EvaluationRun)(nil),
+			items: "evaluation_runs", others: []string{"EvaluationService.ListEvaluationTestCaseRuns"},
+			get: "EvaluationService.GetEvaluationRun", id: "evaluation_run_uuid", item: "evaluation_run",
+			columns:    columns{uuid: "evaluation_run_uuid", name: "run_name", status: "status", created: "queued_at", updated: "finished_at"},
+			attributes: map[string]string{"test_case_uuid": "test_case_uuid", "agent_uuid": "agent_uuid"},
+			part:       &partOf{kind: testCaseKind, path: "test_case_uuid"},
+			quiet:      true,
+			passing: []string{
+				"EVALUATION_RUN_QUEUED", "EVALUATION_RUN_RUNNING_DATASET", "EVALUATION_RUN_EVALUATING_RESULTS", "EVALUATION_RUN_CANCELLING",
+			},
+			ends: map[string]outcome{
+				"EVALUATION_RUN_SUCCESSFUL": succeeded, "EVALUATION_RUN_PARTIALLY_SUCCESSFUL": succeeded,
+				"EVALUATION_RUN_FAILED": failed, "EVALUATION_RUN_CANCELLED": failed,
+			},
+		},
+	}
+}
+
+// metrics are the vendor's, which everybody sees, and teams' own.
+func metrics(name, list string) *kind {
+	return &kind{
+		name: name, summary: (*pb.EvaluationMetric)(nil), full: (*pb.EvaluationMetric)(nil), list: list, items: "metrics",
+		columns: columns{uuid: "metric_uuid", name: "metric_name", created: "custom_eval_config.created_at", updated: "custom_eval_config.updated_at"},
+		attributes: map[string]string{
+			"category": "category", "metric_type": "metric_type", "source": "source", "evaluation_scope": "evaluation_scope",
+		},
+		volatile: []string{"associated_presets", "metric_rank", "vendor_extra"},
+		stamps:   []string{"custom_eval_config.updated_at"},
+		shared: func(m proto.Message) bool {
+			return text(m, "source") != pb.EvaluationMetric_EVALUATION_METRIC_SOURCE_CUSTOM.String()
+		},
+	}
+}
+
+// modelEvaluations are what models are judged by.
+func modelEvaluations() []*kind {
+	forModels := metrics("model_evaluation_metric", "ModelEvaluationService.ListModelEvaluationMetrics")
+	forModels.part = &partOf{kind: metricKind, path: "metric_uuid"} // a team's own is in both lists, and owned once
+	forModels.untold = true
+	return []*kind{
+		forModels,
+		{
+			name: "model_evaluation_preset", summary: (*pb.ModelEvaluationPreset)(nil), full: (*pb.ModelEvaluationPreset)(nil),
+			list: "ModelEvaluationService.ListModelEvaluationPresets", items: "presets",
+			get: "ModelEvaluationService.GetModelEvaluationPreset", id: "eval_preset_uuid", item: "preset",
+			columns:    columns{uuid: "eval_preset_uuid", name: "name", created: "created_at"},
+			attributes: map[string]string{"dataset_uuid": "dataset_uuid", "judge_model_uuid": "judge_model_uuid"},
+			shared:     everybody,
+			quiet:      true,
+		},
+		{
+			name: "model_evaluation_run", summary: (*pb.ModelEvaluationRunListItem)(nil), full: (*pb.ModelEvaluationRun)(nil),
+			list: "ModelEvaluationService.ListModelEvaluationRuns", items: "runs",
+			get: "ModelEvaluationService.GetModelEvaluationRun", id: "eval_run_uuid", item: "run",
+			columns: columns{uuid: "eval_run_uuid", name: "name", status: "status", created: "created_at"},
+			attributes: map[string]string{
+				"candidate_model_uuid": "candidate_model_uuid", "candidate_model_name": "candidate_model_name",
+				"judge_model_uuid": "judge_model_uuid", "dataset_uuid": "dataset_uuid",
+			},
+			unversioned: []string{"name", "progress"},
+			quiet:       true,
+			passing: []string{
+				"MODEL_EVALUATION_RUN_QUEUED", "MODEL_EVALUATION_RUN_RUNNING_DATASET", "MODEL_EVALUATION_RUN_EVALUATING_RESULTS",
+				"MODEL_EVALUATION_RUN_CANCELLING",
+			},
+		},
+	}
+}
+
+func everybody(proto.Message) bool { return true }
+
+// catalogues are what the vendor offers. Nobody owns it, and everybody may see it.
+func catalogues() []*kind {
+	all := []*kind{
+		{
+			name: "model", summary: (*pb.ModelListItem)(nil), full: (*pb.ModelListItem)(nil), list: "ModelService.ListModels", items: "models",
+			columns:    columns{uuid: "uuid", name: "name", status: "lifecycle_status", created: "created_at", updated: "updated_at"},
+			attributes: map[string]string{"id": "id", "provider": "provider", "type": "type", "parent_uuid": "parent_uuid"},
+		},
+		{
+			name: "model_catalog_entry", summary: (*pb.ModelCatalogEntry)(nil), full: (*pb.ModelCatalogEntry)(nil),
+			list: "ModelService.ListModelCatalog", items: "data",
+			named: true, columns: columns{uuid: "id", name: "name", created: "created_at"},
+			attributes: map[string]string{"model_id": "model_id", "provider": "provider", "type": "type", "creator": "creator"},
+		},
+		{
+			name: "model_router_preset", summary: (*pb.ModelRouterPreset)(nil), full: (*pb.ModelRouterPreset)(nil),
+			list: "ModelRouterService.ListModelRouterPresets", items: "presets",
+			named: true, columns: columns{uuid: "slug", name: "display_name"}, attributes: map[string]string{"slug": "slug"},
+		},
+		{
+			name: "model_router_task_preset", summary: (*pb.ModelRouterTaskPreset)(nil), full: (*pb.ModelRouterTaskPreset)(nil),
+			list: "ModelRouterService.ListModelRouterTaskPresets", items: "tasks",
+			named: true, columns: columns{uuid: "task_slug", name: "name", tags: "tags"},
+			attributes: map[string]string{"task_slug": "task_slug", "category": "category"},
+		},
+		{
+			name: "region", summary: (*pb.Region)(nil), full: (*pb.Region)(nil), list: "PlatformService.ListRegions", items: "regions",
+			named: true, columns: columns{uuid: "region", name: "region"},
+		},
+	}
+	for _, k := range all {
+		k.catalogue, k.shared, k.quiet, k.slow = true, everybody, true, catalogueEvery
+	}
+	return all
+}
