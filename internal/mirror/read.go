@@ -42,7 +42,7 @@ func (m *Mirror) read(ctx context.Context, caller identity.Caller, k *kind, id u
 		if n == 1 {
 			asked = now
 		}
-		if row.Body != nil && row.BodySyncedAt != nil && row.DirtySince == nil {
+		if k.known(row) {
 			switch since := *row.BodySyncedAt; {
 			case n > 1 && !since.Before(asked):
 				return m.answer(k, row, pb.Freshness_SOURCE_VENDOR, false) // by another question of just now
@@ -72,6 +72,12 @@ func (m *Mirror) read(ctx context.Context, caller identity.Caller, k *kind, id u
 		stale := s.verdict == superseded || row.DirtySince != nil && row.DirtySince.After(s.begun)
 		return reading{row: row, body: proto.Clone(s.body), freshness: fresh(&s.begun, pb.Freshness_SOURCE_VENDOR, stale)}, nil
 	}
+}
+
+// known says that a row shows the resource as it was when last confirmed. What a list or
+// a change showed lacks what only reading it by itself shows.
+func (k *kind) known(row dbsql.Resource) bool {
+	return row.Body != nil && row.BodySyncedAt != nil && row.DirtySince == nil && (len(k.beside) == 0 || row.Status != "")
 }
 
 // held is the row and the time; an empty row if we have never seen the resource.

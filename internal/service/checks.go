@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/fault"
@@ -106,7 +108,7 @@ func checkValid(validator protovalidate.Validator) func(context.Context, *method
 		}
 		e := fault.New(pb.ErrorReason_ERROR_REASON_INVALID_REQUEST, "the request is not valid")
 		for i, v := range invalid.Violations {
-			field, description := protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetMessage()
+			field, description := violated(m, v), v.Proto.GetMessage()
 			if description == "" {
 				description = "breaks the rule " + v.Proto.GetRuleId()
 			}
@@ -120,4 +122,17 @@ func checkValid(validator protovalidate.Validator) func(context.Context, *method
 		}
 		return ctx, e
 	}
+}
+
+// violated is the field that breaks a rule. A rule about a whole request is called after
+// the field that it is about most, as in "fallback_models.some".
+func violated(m *methods.Method, v *protovalidate.Violation) string {
+	if path := protovalidate.FieldPathString(v.Proto.GetField()); path != "" {
+		return path
+	}
+	field, _, _ := strings.Cut(v.Proto.GetRuleId(), ".")
+	if m.Input.Descriptor().Fields().ByName(protoreflect.Name(field)) == nil {
+		return "body"
+	}
+	return field
 }

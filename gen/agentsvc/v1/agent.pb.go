@@ -432,7 +432,7 @@ type Agent struct {
 	WebSearchEnabled *bool `protobuf:"varint,48,opt,name=web_search_enabled,json=webSearchEnabled,proto3,oneof" json:"web_search_enabled,omitempty"`
 	// Whether the agent may fetch web pages.
 	WebFetchEnabled *bool `protobuf:"varint,49,opt,name=web_fetch_enabled,json=webFetchEnabled,proto3,oneof" json:"web_fetch_enabled,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -893,7 +893,7 @@ type AgentListItem struct {
 	WebSearchEnabled *bool `protobuf:"varint,33,opt,name=web_search_enabled,json=webSearchEnabled,proto3,oneof" json:"web_search_enabled,omitempty"`
 	// Whether the agent may fetch web pages.
 	WebFetchEnabled *bool `protobuf:"varint,34,opt,name=web_fetch_enabled,json=webFetchEnabled,proto3,oneof" json:"web_fetch_enabled,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1953,7 +1953,7 @@ type ApiKeyInfo struct {
 	SecretKey *string `protobuf:"bytes,5,opt,name=secret_key,json=secretKey,proto3,oneof" json:"secret_key,omitempty"`
 	// Uuid.
 	Uuid *string `protobuf:"bytes,6,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2342,7 +2342,7 @@ type AgentVersion struct {
 	TriggerAction *string `protobuf:"bytes,22,opt,name=trigger_action,json=triggerAction,proto3,oneof" json:"trigger_action,omitempty"`
 	// Version hash.
 	VersionHash *string `protobuf:"bytes,23,opt,name=version_hash,json=versionHash,proto3,oneof" json:"version_hash,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2870,7 +2870,7 @@ type Workspace struct {
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Unique id.
 	Uuid *string `protobuf:"bytes,10,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -241,7 +241,7 @@ type CustomModel struct {
 	Uuid *string `protobuf:"bytes,22,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
 	// Why the import failed.
 	ErrorMessage *string `protobuf:"bytes,23,opt,name=error_message,json=errorMessage,proto3,oneof" json:"error_message,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

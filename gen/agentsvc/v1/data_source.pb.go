@@ -174,7 +174,7 @@ type DataSource struct {
 	Uuid *string `protobuf:"bytes,14,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
 	// A web site.
 	WebCrawlerDataSource *WebCrawlerDataSource `protobuf:"bytes,15,opt,name=web_crawler_data_source,json=webCrawlerDataSource,proto3" json:"web_crawler_data_source,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

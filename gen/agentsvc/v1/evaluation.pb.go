@@ -389,7 +389,7 @@ type EvaluationTestCase struct {
 	UpdatedByUserId *uint64 `protobuf:"varint,17,opt,name=updated_by_user_id,json=updatedByUserId,proto3,oneof" json:"updated_by_user_id,omitempty"`
 	// Version number.
 	Version *int32 `protobuf:"varint,18,opt,name=version,proto3,oneof" json:"version,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -575,7 +575,7 @@ type EvaluationDataset struct {
 	HasGroundTruth *bool `protobuf:"varint,6,opt,name=has_ground_truth,json=hasGroundTruth,proto3,oneof" json:"has_ground_truth,omitempty"`
 	// Number of rows in the dataset.
 	RowCount *int32 `protobuf:"varint,7,opt,name=row_count,json=rowCount,proto3,oneof" json:"row_count,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -701,7 +701,7 @@ type EvaluationMetric struct {
 	CustomEvalConfig *CustomEvaluationConfig `protobuf:"bytes,14,opt,name=custom_eval_config,json=customEvalConfig,proto3" json:"custom_eval_config,omitempty"`
 	// Who defined the metric.
 	Source *EvaluationMetric_EvaluationMetricSource `protobuf:"varint,15,opt,name=source,proto3,enum=agentsvc.v1.EvaluationMetric_EvaluationMetricSource,oneof" json:"source,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -256,7 +256,7 @@ type EvaluationRun struct {
 	TestCaseUuid *string `protobuf:"bytes,22,opt,name=test_case_uuid,json=testCaseUuid,proto3,oneof" json:"test_case_uuid,omitempty"`
 	// Test-case-version.
 	TestCaseVersion *int32 `protobuf:"varint,23,opt,name=test_case_version,json=testCaseVersion,proto3,oneof" json:"test_case_version,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -638,7 +638,7 @@ type EvaluationPrompt struct {
 	PromptLevelMetricResults []*EvaluationMetricResult `protobuf:"bytes,9,rep,name=prompt_level_metric_results,json=promptLevelMetricResults,proto3" json:"prompt_level_metric_results,omitempty"`
 	// The trace id for the prompt.
 	TraceId *string `protobuf:"bytes,10,opt,name=trace_id,json=traceId,proto3,oneof" json:"trace_id,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

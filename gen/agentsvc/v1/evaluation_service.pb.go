@@ -2743,7 +2743,7 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperationB\x11\n" +
 	"\x0f_test_case_uuidB\n" +
 	"\n" +
-	"\b_version\"\x8b\x04\n" +
+	"\b_version\"\x86\x04\n" +
 	"\x1cRunEvaluationTestCaseRequest\x12F\n" +
 	"\x16agent_deployment_names\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n" +
 	"\x10\xe8\a\"\x05r\x03\x18\xe8\aR\x14agentDeploymentNames\x121\n" +
@@ -2753,8 +2753,8 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\brun_name\x18\x03 \x01(\tB\r\xbaH\n" +
 	"\xc8\x01\x01r\x05\x10\x01\x18\xff\x01H\x00R\arunName\x88\x01\x01\x126\n" +
 	"\x0etest_case_uuid\x18\x04 \x01(\tB\v\xbaH\b\xc8\x01\x01r\x03\xb0\x01\x01H\x01R\ftestCaseUuid\x88\x01\x01\x12>\n" +
-	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation:\xa8\x01\xbaH\xa4\x01\x1a\xa1\x01\n" +
-	"\x15evaluation_run.agents\x12Aname at least one agent, in agent_uuids or agent_deployment_names\x1aEthis.agent_uuids.size() > 0 || this.agent_deployment_names.size() > 0B\v\n" +
+	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation:\xa3\x01\xbaH\x9f\x01\x1a\x9c\x01\n" +
+	"\x10agent_uuids.some\x12Aname at least one agent, in agent_uuids or agent_deployment_names\x1aEthis.agent_uuids.size() > 0 || this.agent_deployment_names.size() > 0B\v\n" +
 	"\t_run_nameB\x11\n" +
 	"\x0f_test_case_uuid\"\x8d\x01\n" +
 	"\x1dRunEvaluationTestCaseResponse\x120\n" +

@@ -383,7 +383,7 @@ type KnowledgeBase struct {
 	UserId *uint64 `protobuf:"varint,13,opt,name=user_id,json=userId,proto3,oneof" json:"user_id,omitempty"`
 	// Unique id for knowledge base.
 	Uuid *string `protobuf:"bytes,14,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	// State of the database, as the vendor last told when the knowledge base was read by itself: its lists do not
 	// show it.
@@ -628,7 +628,7 @@ type IndexingJob struct {
 	TotalItemsIndexed *uint64 `protobuf:"varint,17,opt,name=total_items_indexed,json=totalItemsIndexed,proto3,oneof" json:"total_items_indexed,omitempty"`
 	// Items skipped.
 	TotalItemsSkipped *uint64 `protobuf:"varint,18,opt,name=total_items_skipped,json=totalItemsSkipped,proto3,oneof" json:"total_items_skipped,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -983,7 +983,7 @@ type ScheduledIndexing struct {
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Unique identifier for the scheduled indexing entry.
 	Uuid *string `protobuf:"bytes,10,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1721,7 +1721,7 @@ const file_agentsvc_v1_knowledge_base_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18e \x01(\tB\x04\xa0\xbb\x18\x01R\rnextPageToken\x12#\n" +
 	"\n" +
 	"total_size\x18f \x01(\x05B\x04\xa0\xbb\x18\x01R\ttotalSize\x12:\n" +
-	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xbd\x06\n" +
+	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xc4\x06\n" +
 	"\x14AddDataSourceRequest\x128\n" +
 	"\x13knowledge_base_uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x11knowledgeBaseUuid\x12G\n" +
 	"\x0faws_data_source\x18\x02 \x01(\v2\x1f.agentsvc.v1.AwsDataSourceInputR\rawsDataSource\x12g\n" +
@@ -1729,8 +1729,8 @@ const file_agentsvc_v1_knowledge_base_service_proto_rawDesc = "" +
 	"\x10chunking_options\x18\x04 \x01(\v2\x1c.agentsvc.v1.ChunkingOptionsR\x0fchunkingOptions\x12K\n" +
 	"\x12spaces_data_source\x18\x05 \x01(\v2\x1d.agentsvc.v1.SpacesDataSourceR\x10spacesDataSource\x12X\n" +
 	"\x17web_crawler_data_source\x18\x06 \x01(\v2!.agentsvc.v1.WebCrawlerDataSourceR\x14webCrawlerDataSource\x12>\n" +
-	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation:\xf1\x01\xbaH\xed\x01\x1a\xea\x01\n" +
-	"\x14data_source.one_kind\x12Sgive exactly one of spaces_data_source, aws_data_source and web_crawler_data_source\x1a}[has(this.spaces_data_source), has(this.aws_data_source), has(this.web_crawler_data_source)].filter(given, given).size() == 1B\x15\n" +
+	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation:\xf8\x01\xbaH\xf4\x01\x1a\xf1\x01\n" +
+	"\x1bspaces_data_source.one_kind\x12Sgive exactly one of spaces_data_source, aws_data_source and web_crawler_data_source\x1a}[has(this.spaces_data_source), has(this.aws_data_source), has(this.web_crawler_data_source)].filter(given, given).size() == 1B\x15\n" +
 	"\x13_chunking_algorithm\"\xa9\x01\n" +
 	"\x15AddDataSourceResponse\x12T\n" +
 	"\x1aknowledge_base_data_source\x18\x01 \x01(\v2\x17.agentsvc.v1.DataSourceR\x17knowledgeBaseDataSource\x12:\n" +

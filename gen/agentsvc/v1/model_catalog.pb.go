@@ -84,7 +84,7 @@ type ModelListItem struct {
 	Uuid *string `protobuf:"bytes,28,opt,name=uuid,proto3,oneof" json:"uuid,omitempty"`
 	// Version Information about a Model.
 	Version *ModelVersion `protobuf:"bytes,29,opt,name=version,proto3" json:"version,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -479,7 +479,7 @@ type ModelCatalogEntry struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Whether prices depend on volume.
 	ScaledPricingEnabled *bool `protobuf:"varint,18,opt,name=scaled_pricing_enabled,json=scaledPricingEnabled,proto3,oneof" json:"scaled_pricing_enabled,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -691,7 +691,7 @@ type ModelCatalogCard struct {
 	MaxOutputTokens *uint64 `protobuf:"varint,19,opt,name=max_output_tokens,json=maxOutputTokens,proto3,oneof" json:"max_output_tokens,omitempty"`
 	// Prices in detail. The vendor does not document their form.
 	PricingDetail *structpb.Value `protobuf:"bytes,20,opt,name=pricing_detail,json=pricingDetail,proto3" json:"pricing_detail,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

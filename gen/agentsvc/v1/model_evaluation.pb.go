@@ -247,7 +247,7 @@ type ModelEvaluationRun struct {
 	Status *ModelEvaluationRun_ModelEvaluationRunStatus `protobuf:"varint,20,opt,name=status,proto3,enum=agentsvc.v1.ModelEvaluationRun_ModelEvaluationRunStatus,oneof" json:"status,omitempty"`
 	// How far the run is. The vendor does not document its form.
 	Progress *structpb.Value `protobuf:"bytes,21,opt,name=progress,proto3" json:"progress,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -464,7 +464,7 @@ type ModelEvaluationRunListItem struct {
 	Status *ModelEvaluationRun_ModelEvaluationRunStatus `protobuf:"varint,11,opt,name=status,proto3,enum=agentsvc.v1.ModelEvaluationRun_ModelEvaluationRunStatus,oneof" json:"status,omitempty"`
 	// How far the run is. The vendor does not document its form.
 	Progress *structpb.Value `protobuf:"bytes,12,opt,name=progress,proto3" json:"progress,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -618,7 +618,7 @@ type ModelEvaluationRunSummary struct {
 	DatasetUuid *string `protobuf:"bytes,11,opt,name=dataset_uuid,json=datasetUuid,proto3,oneof" json:"dataset_uuid,omitempty"`
 	// Creation date / time.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1416,7 +1416,7 @@ type ModelEvaluationPreset struct {
 	CandidateModelUuid *string `protobuf:"bytes,14,opt,name=candidate_model_uuid,json=candidateModelUuid,proto3,oneof" json:"candidate_model_uuid,omitempty"`
 	// What the candidate is told before each prompt.
 	CandidateSystemPrompt *string `protobuf:"bytes,15,opt,name=candidate_system_prompt,json=candidateSystemPrompt,proto3,oneof" json:"candidate_system_prompt,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1143,7 +1143,7 @@ const file_agentsvc_v1_model_router_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18e \x01(\tB\x04\xa0\xbb\x18\x01R\rnextPageToken\x12#\n" +
 	"\n" +
 	"total_size\x18f \x01(\x05B\x04\xa0\xbb\x18\x01R\ttotalSize\x12:\n" +
-	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xc5\x04\n" +
+	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xc6\x04\n" +
 	"\x18CreateModelRouterRequest\x12/\n" +
 	"\vdescription\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x90NH\x00R\vdescription\x88\x01\x01\x129\n" +
 	"\x0ffallback_models\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n" +
@@ -1153,8 +1153,8 @@ const file_agentsvc_v1_model_router_service_proto_rawDesc = "" +
 	"\bpolicies\x18\x04 \x03(\v2\x1e.agentsvc.v1.ModelRouterPolicyB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\bpolicies\x12*\n" +
 	"\aregions\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n" +
 	"\x10\xe8\a\"\x05r\x03\x18\xe8\aR\aregions\x12>\n" +
-	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation:\xc8\x01\xbaH\xc4\x01\x1a\xc1\x01\n" +
-	"\x13model_router.models\x12Oa router needs at least one model: in fallback_models, or in models of a policy\x1aYthis.fallback_models.size() > 0 || this.policies.exists(policy, policy.models.size() > 0)B\x0e\n" +
+	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation:\xc9\x01\xbaH\xc5\x01\x1a\xc2\x01\n" +
+	"\x14fallback_models.some\x12Oa router needs at least one model: in fallback_models, or in models of a policy\x1aYthis.fallback_models.size() > 0 || this.policies.exists(policy, policy.models.size() > 0)B\x0e\n" +
 	"\f_descriptionB\a\n" +
 	"\x05_name\"\x94\x01\n" +
 	"\x19CreateModelRouterResponse\x12;\n" +

@@ -35,7 +35,7 @@ type Region struct {
 	ServesInference *bool `protobuf:"varint,4,opt,name=serves_inference,json=servesInference,proto3,oneof" json:"serves_inference,omitempty"`
 	// The url for the inference streaming server.
 	StreamInferenceUrl *string `protobuf:"bytes,5,opt,name=stream_inference_url,json=streamInferenceUrl,proto3,oneof" json:"stream_inference_url,omitempty"`
-	// What the vendor sent that this version of the API does not know, by its path; likely secrets are left out.
+	// What the vendor sent that this version of the API cannot take, by its path; likely secrets are left out.
 	VendorExtra   *structpb.Struct `protobuf:"bytes,100,opt,name=vendor_extra,json=vendorExtra,proto3" json:"vendor_extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
