@@ -8,13 +8,11 @@ ALTER TABLE resources
     ADD COLUMN parent_uuid uuid,
     -- Every caller may see it, such as a model of the vendor's.
     ADD COLUMN shared boolean NOT NULL DEFAULT false,
-    ADD CONSTRAINT resources_parent_is_whole CHECK ((parent_kind = '') = (parent_uuid IS NULL));
-CREATE INDEX resources_by_parent ON resources (parent_kind, parent_uuid) WHERE parent_uuid IS NOT NULL AND deleted_at IS NULL;
+    ADD CONSTRAINT resources_parent_is_whole CHECK ((parent_kind = '') = (parent_uuid IS NULL)) NOT VALID;
 
 -- What a list says beside its items, as Protobuf bytes, such as how many there may be.
 ALTER TABLE mirror_scopes ADD COLUMN answer bytea;
 
 -- +goose Down
 ALTER TABLE mirror_scopes DROP COLUMN answer;
-DROP INDEX resources_by_parent;
 ALTER TABLE resources DROP CONSTRAINT resources_parent_is_whole, DROP COLUMN shared, DROP COLUMN parent_uuid, DROP COLUMN parent_kind;
