@@ -57,6 +57,9 @@ build: ## Build .bin/agentsvc, a static binary
 test: ## Run all tests with the race detector; finds or fetches a Postgres by itself
 	@test -n "$(CC_FOUND)" || echo 'no C compiler found: testing without the race detector' >&2
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
+ifeq ($(PKG),./...)
+	cd e2e/vendorclients && $(GO) test -timeout $(TEST_TIMEOUT) ./...
+endif
 
 .PHONY: bench
 bench: ## Measure changes against the simulator, and the mapping beside vanguard
@@ -68,6 +71,8 @@ lint: $(BIN)/buf $(BIN)/golangci-lint ## Check the API, the code and the import 
 	$(BIN)/buf lint
 	$(BIN)/buf format proto --diff --exit-code
 	$(GO) vet ./...
+	cd bench/mapping && $(GO) vet -mod=mod ./...
+	cd e2e/vendorclients && $(GO) vet ./...
 	$(BIN)/golangci-lint run
 
 .PHONY: fmt
