@@ -58,7 +58,7 @@ test: ## Run all tests with the race detector; finds or fetches a Postgres by it
 	@test -n "$(CC_FOUND)" || echo 'no C compiler found: testing without the race detector' >&2
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
 ifeq ($(PKG),./...)
-	cd e2e/vendorclients && $(GO) test -timeout $(TEST_TIMEOUT) ./...
+	cd e2e/vendorclients && $(GO) test -mod=mod -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...  # a module of its own, which follows ours
 endif
 
 .PHONY: bench

@@ -1,6 +1,8 @@
 -- Kinds of resources beside agents: parts of others, and what every caller may see.
 
 -- +goose Up
+-- Whoever reads for long must not have everybody else wait behind this.
+SET LOCAL lock_timeout = '10s';
 -- Parts of another resource belong to whoever that belongs to. Both are '' and NULL for
 -- what stands by itself.
 ALTER TABLE resources

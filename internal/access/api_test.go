@@ -21,7 +21,7 @@ func kinds(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	parts := []string{"indexing_job", "indexing_schedule", "evaluation_run"}
-	elsewhere := []string{"model_evaluation_metric", "agent_deployment"} // claimed as another kind, and never known
+	elsewhere := []string{"model_evaluation_metric", "agent_deployment", "database"} // claimed as another kind, and never known
 	return slices.Concat(rules.GetString().GetIn(), parts, elsewhere, []string{"team", "operation"})
 }
 
@@ -174,8 +174,10 @@ func checkReconcile(t *testing.T, m *methods.Method) {
 			}
 		}
 	}
-	if refusal := m.Access.GetRefusal(); refusal != "" {
-		text(t, m.Output.Descriptor(), refusal)
+	for _, refusal := range m.Access.GetRefusal() {
+		if methods.Resolve(m.Output.Descriptor(), refusal.GetField()) == nil {
+			t.Errorf("%s has no field %q", m.Output.Descriptor().Name(), refusal.GetField())
+		}
 	}
 	if find.GetThen() == "" {
 		return

@@ -218,12 +218,16 @@ func (r request) owners(ctx context.Context, kind string, ids []uuid.UUID) (map[
 // such a resource may well exist at the vendor: an administrator is taken at their word,
 // and the vendor says if not.
 func (r request) mayNameUnknown(ctx context.Context, target *pb.Target, id uuid.UUID) error {
+	return r.mayCallUnknown(ctx, target, id.String())
+}
+
+func (r request) mayCallUnknown(ctx context.Context, target *pb.Target, called string) error {
 	all, err := r.knows(ctx, r.caller, target.GetKind())
 	if err != nil {
 		return err
 	}
 	if all || !r.caller.Admin() {
-		return fault.NotFound(target.GetKind(), id.String())
+		return fault.NotFound(target.GetKind(), called)
 	}
 	return nil
 }
@@ -233,12 +237,14 @@ func (r request) mayNameUnknown(ctx context.Context, target *pb.Target, id uuid.
 func (r request) checkNames(ctx context.Context, target *pb.Target, names []string) ([]thing, error) {
 	var things []thing
 	for _, name := range names {
-		rows, err := r.store.OwnersByName(ctx, dbsql.OwnersByNameParams{Kind: target.GetKind(), Name: name})
+		rows, err := r.ownersByName(ctx, target.GetKind(), name)
 		if err != nil {
-			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
+			return nil, err
 		}
-		if len(rows) == 0 && !r.caller.Admin() {
-			return nil, fault.NotFound(target.GetKind(), name)
+		if len(rows) == 0 && !target.GetIfKnown() {
+			if err := r.mayCallUnknown(ctx, target, name); err != nil {
+				return nil, err
+			}
 		}
 		for _, row := range rows {
 			t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: row.UUID, Name: row.Name}, shared: row.Shared, called: name}
@@ -252,6 +258,22 @@ func (r request) checkNames(ctx context.Context, target *pb.Target, names []stri
 		}
 	}
 	return things, nil
+}
+
+// ownersByName is the same as owners for a name.
+func (r request) ownersByName(ctx context.Context, kind, name string) ([]dbsql.OwnersByNameRow, error) {
+	for again := false; ; again = true {
+		rows, err := r.store.OwnersByName(ctx, dbsql.OwnersByNameParams{Kind: kind, Name: name})
+		if err != nil {
+			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
+		}
+		if again || len(rows) > 0 {
+			return rows, nil
+		}
+		if all, err := r.knows(ctx, r.caller, kind); err != nil || !all {
+			return rows, err
+		}
+	}
 }
 
 // maySeeDeleted lets a change with an idempotency key through to what its own team

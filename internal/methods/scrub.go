@@ -15,7 +15,7 @@ const minSecret = 6
 const Scrubbed = "[redacted]"
 
 // SecretValues are the texts of the secrets in m. What goes by "Bearer x" is known as x
-// as well.
+// as well, and what has several words by each of them.
 func SecretValues(m proto.Message) []string {
 	var secrets []string
 	add := func(text string) {
@@ -32,6 +32,9 @@ func SecretValues(m proto.Message) []string {
 			add(v.String())
 			if _, credentials, ok := strings.Cut(v.String(), " "); ok {
 				add(strings.TrimSpace(credentials))
+			}
+			for word := range strings.FieldsSeq(v.String()) {
+				add(strings.Trim(word, ",;\"'"))
 			}
 		}
 	}

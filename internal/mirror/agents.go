@@ -26,7 +26,28 @@ const (
 // rollbackMethod brings back whatever an agent had attached.
 const rollbackMethod = "AgentService.RollbackAgentVersion"
 
+// reference is an attribute of agents that names what an agent uses and is a resource of
+// one of the kinds.
+type reference struct {
+	attribute, path string
+	kinds           []string
+}
+
+func references() []reference {
+	return []reference{
+		{"workspace_uuid", "workspace.uuid", []string{workspaceKind}},
+		{"model_router_uuid", "model_router.uuid", []string{"model_router"}},
+		{"anthropic_key_uuid", "anthropic_api_key.uuid", []string{"anthropic_key"}},
+		{"openai_key_uuid", "openai_api_key.uuid", []string{"openai_key"}},
+		{"model_provider_key_uuid", "model_provider_key.api_key_uuid", []string{"anthropic_key", "openai_key"}},
+	}
+}
+
 func agents() *kind {
+	attributes := map[string]string{"visibility": "deployment.visibility", "model_uuid": "model.uuid"}
+	for _, r := range references() {
+		attributes[r.attribute] = r.path
+	}
 	routed := []string{"uuid", "name", "if_case", "route_name", "route_uuid", "route_created_at", "route_created_by"}
 	return &kind{
 		name:    agentKind,
@@ -40,10 +61,7 @@ func agents() *kind {
 			uuid: "uuid", name: "name", status: "deployment.status", region: "region", tags: "tags", version: "version_hash",
 			created: "created_at", updated: "updated_at",
 		},
-		attributes: map[string]string{
-			"visibility": "deployment.visibility", "model_uuid": "model.uuid", "workspace_uuid": "workspace.uuid",
-			"model_router_uuid": "model_router.uuid", "anthropic_key_uuid": "anthropic_api_key.uuid", "openai_key_uuid": "openai_api_key.uuid",
-		},
+		attributes: attributes, references: references(),
 		related: map[string][]string{
 			"child_agents": routed, "parent_agents": {"uuid", "name"}, "workspace": {"uuid", "name"},
 		},
@@ -51,7 +69,8 @@ func agents() *kind {
 		compared: map[string][]string{
 			// Names of others, and what their owners do to them, are no change of the agent.
 			"child_agents": {"uuid", "if_case", "route_name"}, "knowledge_bases": {"uuid"}, "model": {"uuid", "name"},
-			"workspace": {"uuid"}, "deployment": {"visibility"},
+			"workspace": {"uuid"}, "deployment": {"visibility"}, "model_router": {"uuid"}, "anthropic_api_key": {"uuid"},
+			"openai_api_key": {"uuid"}, "model_provider_key": {"api_key_uuid"},
 			"guardrails": {"guardrail_uuid", "priority", "is_attached"},
 			"functions":  {"uuid", "name", "description", "faas_name", "faas_namespace", "input_schema", "output_schema"},
 		},

@@ -141,7 +141,7 @@ func applyUnshown(ctx context.Context, q *db.Queries, c Change, on target) (Effe
 }
 
 // tellPart fills in what the history should tell of a part that is not mirrored: what
-// the answer shows of it, or else what was asked for.
+// the answer shows of it, if it does. How it was before nobody knows.
 func tellPart(c Change, effect *Effect) error {
 	var part proto.Message
 	c.Response.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
@@ -152,8 +152,9 @@ func tellPart(c Change, effect *Effect) error {
 		return part == nil
 	})
 	var err error
-	switch c.Method.Access.GetAction() {
-	case pb.Action_ACTION_DELETE:
+	switch {
+	case part == nil: // the request, in the event before, tells what was asked for
+	case c.Method.Access.GetAction() == pb.Action_ACTION_DELETE:
 		effect.Before, effect.After, err = audit.Changed(part, nil)
 	default:
 		effect.Before, effect.After, err = audit.Changed(nil, part)
@@ -332,6 +333,14 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 		}
 	}
 	effect := Effect{Resource: audit.Ref{Kind: on.kind.name, UUID: &on.id, Name: text(body, on.kind.columns.name)}}
+	if on.kind.part != nil {
+		effect.Parent = plain(c).Parent
+	}
+	if m.creates(c.Method) {
+		if err := m.noteMade(ctx, q, c, on.kind, body); err != nil {
+			return Effect{}, err
+		}
+	}
 	if before == nil || m.creates(c.Method) { // what a listing may have shown already is the result as well
 		effect.Before, effect.After, err = audit.Changed(nil, on.kind.essence(body))
 		return effect, err
@@ -345,6 +354,25 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 		return effect, nil // another change of ours explains the rest, and tells of it itself
 	}
 	return effect, m.noteOthers(ctx, q, on, effect.Resource.Name, wasOthers, isOthers)
+}
+
+// noteMade gives to the team of a creation what was made by it besides, such as the preset
+// that a run was saved as: nothing else would say whose it is.
+func (m *Mirror) noteMade(ctx context.Context, q *db.Queries, c Change, k *kind, body proto.Message) error {
+	if k.makes == nil || methods.String(c.Request, k.makes.path) != "" {
+		return nil // nothing, or one that was there
+	}
+	id, err := uuid.Parse(methods.String(body, k.makes.path))
+	if err != nil {
+		return nil //nolint:nilerr // nothing was made
+	}
+	if err := q.NoteCreated(ctx, dbsql.NoteCreatedParams{
+		Kind: k.makes.kind, UUID: id, Account: m.budget.Account(), TeamID: &c.Operation.TeamID,
+		Name: clip(c.Operation.ResourceName), OperationID: &c.Operation.ID,
+	}); err != nil {
+		return fmt.Errorf("noting that %s %s was created: %w", k.makes.kind, id, err)
+	}
+	return nil
 }
 
 // noteOthers records what a change's answer showed and the change cannot have done:

@@ -34,7 +34,7 @@ func TestAppliedCreationIsOwnedAndWhole(t *testing.T) {
 	}
 	wantAttributes := map[string]any{
 		"visibility": "VISIBILITY_PRIVATE", "model_uuid": genaisim.ModelLlama, "workspace_uuid": "", "model_router_uuid": "",
-		"anthropic_key_uuid": "", "openai_key_uuid": "",
+		"anthropic_key_uuid": "", "openai_key_uuid": "", "model_provider_key_uuid": "",
 	}
 	if diff := cmp.Diff(wantAttributes, object(t, row.Attributes)); diff != "" {
 		t.Errorf("attributes: %s", diff)

@@ -183,6 +183,12 @@ func unanswered(ctx context.Context, err error) bool {
 	}
 }
 
+// refused says that the vendor understood a question and said no, so that asking again, or
+// anybody else, will not help.
+func refused(err error) bool {
+	return fault.ReasonOf(asFault(err)) == pb.ErrorReason_ERROR_REASON_VENDOR_REFUSED
+}
+
 // Refresh asks the vendor for one resource now, on a call taken for the purpose,
 // stores the answer, and tells at which version it is. It waits for the budget as
 // long as ctx allows. A resource that the vendor does not have is a fault NOT_FOUND.
@@ -192,6 +198,9 @@ func (m *Mirror) Refresh(
 	k := m.kind(kind)
 	if k == nil {
 		return "", time.Time{}, fmt.Errorf("kind %q is not mirrored", kind)
+	}
+	if k.get == "" {
+		return "", time.Time{}, fault.Invalid("mutation.expected_version", "the vendor does not show a %s by itself, so its version cannot be checked", kind)
 	}
 	s, err := m.look(ctx, m.waiting(purpose, nil), k, id, m.miss)
 	if err != nil {

@@ -46,11 +46,19 @@ func (m *Mirror) beingCreated(ctx context.Context, q *db.Queries, k *kind, msg p
 	if k.columns.tags == "tags" {
 		return false, nil // creations of the kind carry tags
 	}
-	creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: k.name})
-	if err != nil {
-		return false, fmt.Errorf("looking for operations that create a %s: %w", k.name, err)
+	for _, maker := range m.kinds {
+		if maker != k && (maker.makes == nil || maker.makes.kind != k.name) {
+			continue
+		}
+		creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: maker.name})
+		if err != nil {
+			return false, fmt.Errorf("looking for operations that create a %s: %w", k.name, err)
+		}
+		if creating {
+			return true, nil
+		}
 	}
-	return creating, nil
+	return false, nil
 }
 
 // noteAppeared records a resource that was made elsewhere, or that came back; row is

@@ -26,8 +26,15 @@ type fetched struct {
 
 // Fetch asks the vendor for what is not mirrored and fills resp with its answer,
 // without secrets. Callers page with page_size and page_token; the vendor's own
-// page fields are refused.
+// page fields are refused. Resources that the answer shows whole are stored.
 func (m *Mirror) Fetch(ctx context.Context, caller identity.Caller, req, resp proto.Message) error {
+	return m.fetch(ctx, caller, req, resp, m.keepFetched)
+}
+
+// fetch is the same, with the answer given to keep before anybody has it.
+func (m *Mirror) fetch(
+	ctx context.Context, caller identity.Caller, req, resp proto.Message, keep func(context.Context, fetched) error,
+) error {
 	method := m.api.ByRequest(req)
 	if method == nil || !method.Upstream() || method.Change() {
 		return fmt.Errorf("%s is not the request of a read", req.ProtoReflect().Descriptor().FullName())
@@ -51,8 +58,8 @@ func (m *Mirror) Fetch(ctx context.Context, caller identity.Caller, req, resp pr
 			return f, err
 		}
 		f.begun = told.begun
-		methods.Redact(f.resp)
-		return f, m.keepFetched(ctx, f)
+		redact(f.resp)
+		return f, keep(ctx, f)
 	})
 	if err != nil {
 		return fmt.Errorf("asking the vendor for %s: %w", method.Name, asFault(err))

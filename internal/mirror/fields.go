@@ -80,3 +80,10 @@ func set(m proto.Message, field, value string) bool {
 	m.ProtoReflect().Set(fd, protoreflect.ValueOfString(value))
 	return true
 }
+
+// redact clears the secrets of a message of the vendor's, and takes them out of wherever else
+// it repeats them.
+func redact(m proto.Message) {
+	methods.Scrub(m, methods.SecretValues(m))
+	methods.Redact(m)
+}

@@ -26,7 +26,8 @@ func (m *Mirror) Get(ctx context.Context, caller identity.Caller, req, resp prot
 		return fmt.Errorf("%s is not the request of a read", req.ProtoReflect().Descriptor().FullName())
 	}
 	if asksMore(req, k.id) {
-		return m.Fetch(ctx, caller, req, resp)
+		// Not the resource as it is, so not to be stored.
+		return m.fetch(ctx, caller, req, resp, func(context.Context, fetched) error { return nil })
 	}
 	id, err := parse(k.id, methods.String(req, k.id))
 	if err != nil {

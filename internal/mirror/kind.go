@@ -62,11 +62,14 @@ type kind struct {
 	unversioned []string
 	// leaving are statuses in which the vendor may still show what was deleted.
 	leaving []string
+	// over is the status of what was deleted and may still be shown; "" if there is none.
+	over string
 	// passing are statuses that change by themselves, so that the sync looks again.
 	passing []string
 	// quiet says that the kind goes on by itself: that one changed is not told.
 	quiet bool
-	// untold says that what happens to one of the kind is told of another.
+	// untold says that what happens to one of the kind is not told: nobody does it, or it is
+	// told of another.
 	untold bool
 	// slow is how many rounds of the sync come and go between two listings; 0 for none.
 	slow int
@@ -76,13 +79,19 @@ type kind struct {
 	// part says which resource one of the kind is a part of: it belongs to whoever that
 	// belongs to. nil for kinds that stand by themselves.
 	part *partOf
+	// makes is what making one of the kind may make besides, and the path at which a body
+	// names it; nil if nothing.
+	makes *partOf
 	// catalogue says that nobody can own one of the kind.
 	catalogue bool
 	// shared says whether every caller may see one; nil: not by everybody.
 	shared func(proto.Message) bool
-	// attribute is that of agents by which they refer to one of the kind, and route the kind
-	// of route: what they refer to is part of them, and removing it changes them.
-	attribute, route string
+	// references are attributes by which one of the kind names others.
+	references []reference
+	// referring are the attributes of agents by which they refer to one of the kind, and route
+	// the kind of route: what they refer to is part of them, and removing it changes them.
+	referring []string
+	route     string
 
 	// attached are fields that all answers show and that no methods but the named ones
 	// change. The methods are given as "Service.Method".
@@ -107,6 +116,8 @@ type partOf struct{ kind, path string }
 // columns are the paths of what every kind has, "" where it has it not.
 type columns struct {
 	uuid, name, status, region, tags, version, created, updated string
+	// deleted is the path of a time that only what was deleted has.
+	deleted string
 }
 
 // ties are between resources of one kind, of which a change of one shows in others. All
@@ -115,9 +126,8 @@ type ties interface {
 	// lock answers the row with those that its removal changes, locked in the order of
 	// their uuids.
 	lock(ctx context.Context, q *db.Queries, id uuid.UUID) ([]dbsql.Resource, error)
-	// lost are resources of the kind that are tied to it, as far as we know, and that a body
-	// does not show: perhaps because they are gone themselves.
-	lost(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message) ([]uuid.UUID, error)
+	// suspects are what else may be behind a body that is not as we hold it.
+	suspects(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message) (suspects, error)
 }
 
 // parts is what some kinds keep beside their rows. All methods run in the
@@ -173,6 +183,12 @@ func (k *kind) identify(m proto.Message) (uuid.UUID, error) {
 	return id, nil
 }
 
+// isOver says that a message shows what was deleted.
+func (k *kind) isOver(m proto.Message) bool {
+	return k.columns.deleted != "" && len(methods.Values(m.ProtoReflect(), k.columns.deleted)) > 0 ||
+		k.over != "" && text(m, k.columns.status) == k.over
+}
+
 // whole says that lists show all that there is of a resource.
 func (k *kind) whole() bool {
 	return k.summary.ProtoReflect().Descriptor().FullName() == k.full.ProtoReflect().Descriptor().FullName()
@@ -192,7 +208,7 @@ func (k *kind) isSummary(m protoreflect.MessageDescriptor) bool {
 // other resources than belongs to this one.
 func (k *kind) storable(m proto.Message) proto.Message {
 	clean := proto.Clone(m)
-	methods.Redact(clean)
+	redact(clean)
 	for path, keep := range k.related {
 		reduce(clean.ProtoReflect(), path, keep)
 	}
@@ -214,11 +230,9 @@ func (m *Mirror) Reduce(response proto.Message) {
 			for _, v := range methods.Values(message, string(fd.Name())) {
 				for path, keep := range k.related {
 					reduce(v.Message(), path, keep)
-					for _, neighbour := range methods.Values(v.Message(), path) {
-						if k.is(neighbour.Message().Descriptor()) {
-							clearAt(neighbour.Message(), "name")
-						}
-					}
+				}
+				for path, around := range k.neighbours {
+					clearAt(v.Message(), path+"."+m.kind(around).columns.name)
 				}
 			}
 		}

@@ -23,7 +23,7 @@ func TestEveryPathOfAKindExists(t *testing.T) {
 			}
 		}
 		c := k.columns
-		for _, path := range []string{c.uuid, c.name, c.status, c.region, c.tags, c.version, c.created, c.updated} {
+		for _, path := range []string{c.uuid, c.name, c.status, c.region, c.tags, c.version, c.created, c.updated, c.deleted} {
 			need("column "+path, path == "" || methods.Resolve(full, path) != nil && methods.Resolve(summary, path) != nil)
 		}
 		for name, path := range k.attributes {
@@ -72,10 +72,10 @@ func TestEveryPathOfAKindExists(t *testing.T) {
 			whole := slices.IndexFunc(all, func(other *kind) bool { return other.name == k.part.kind })
 			need("part "+k.part.path, whole >= 0 && methods.Resolve(summary, k.part.path) != nil)
 		}
-		if len(k.passing) > 0 || len(k.ends) > 0 {
+		if len(k.passing) > 0 || len(k.ends) > 0 || k.over != "" {
 			status := methods.Resolve(full, c.status)
 			need("status "+c.status, status != nil && status.Enum() != nil)
-			for _, name := range slices.Concat(k.passing, slices.Collect(maps.Keys(k.ends))) {
+			for _, name := range slices.Concat(k.passing, slices.Collect(maps.Keys(k.ends)), []string{k.over}) {
 				need("status "+name, name == "" || status.Enum().Values().ByName(protoreflect.Name(name)) != nil)
 			}
 		}

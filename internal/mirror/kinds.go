@@ -23,6 +23,11 @@ func kinds() []*kind {
 		if k.slow == 0 && !slices.Contains(hot, k.name) {
 			k.slow = usuallyEvery
 		}
+		for _, r := range references() {
+			if slices.Contains(r.kinds, k.name) {
+				k.referring = append(k.referring, r.attribute)
+			}
+		}
 		k.schema = db.KindSchema(slices.Sorted(maps.Keys(k.attributes))...)
 	}
 	return all
@@ -56,7 +61,7 @@ func knowledgeBases() *kind {
 		stamps:     []string{"updated_at"},
 		// The lists do not show the state of the database, so whose state is not known is looked at, too.
 		passing: []string{
-			"", "CREATING", "REBUILDING", "REBALANCING", "FORKING", "MIGRATING", "RESIZING", "RESTORING", "POWERING_ON", "UPGRADING",
+			"", "CREATING", "REBUILDING", "REBALANCING", "FORKING", "MIGRATING", "RESIZING", "RESTORING", "POWERING_ON", "UNHEALTHY", "UPGRADING",
 		},
 		ends:  map[string]outcome{"ONLINE": succeeded, "POWEROFF": failed, "DECOMMISSIONED": failed},
 		route: toKnowledgeBase,
@@ -71,7 +76,7 @@ func indexingJobs() *kind {
 		columns:    columns{uuid: "uuid", status: "status", created: "created_at", updated: "updated_at"},
 		attributes: map[string]string{"phase": "phase", "knowledge_base_uuid": "knowledge_base_uuid"},
 		part:       &partOf{kind: knowledgeBaseKind, path: "knowledge_base_uuid"},
-		quiet:      true,
+		untold:     true, // schedules start them, new data sources come with one, and nobody can delete one
 		ends: map[string]outcome{
 			"INDEX_JOB_STATUS_COMPLETED": succeeded, "INDEX_JOB_STATUS_PARTIAL": succeeded, "INDEX_JOB_STATUS_NO_CHANGES": succeeded,
 			"INDEX_JOB_STATUS_FAILED": failed, "INDEX_JOB_STATUS_CANCELLED": failed,
@@ -84,7 +89,7 @@ func indexingJobs() *kind {
 func indexingSchedules() *kind {
 	return &kind{
 		name: "indexing_schedule", summary: (*pb.ScheduledIndexing)(nil), full: (*pb.ScheduledIndexing)(nil),
-		columns:    columns{uuid: "uuid", created: "created_at", updated: "updated_at"},
+		columns:    columns{uuid: "uuid", created: "created_at", updated: "updated_at", deleted: "deleted_at"},
 		attributes: map[string]string{"knowledge_base_uuid": "knowledge_base_uuid"},
 		part:       &partOf{kind: knowledgeBaseKind, path: "knowledge_base_uuid"},
 		volatile:   []string{"last_ran_at", "next_run_at", "vendor_extra"},
@@ -97,7 +102,7 @@ func modelRouters() *kind {
 		name: "model_router", summary: (*pb.ModelRouter)(nil), full: (*pb.ModelRouter)(nil),
 		list: "ModelRouterService.ListModelRouters", items: "model_routers",
 		get: "ModelRouterService.GetModelRouter", id: "uuid", item: "model_router",
-		columns: usual(), volatile: []string{"vendor_extra"}, stamps: []string{"updated_at"}, attribute: "model_router_uuid",
+		columns: usual(), volatile: []string{"vendor_extra"}, stamps: []string{"updated_at"},
 	}
 }
 
@@ -108,7 +113,7 @@ func customModels() *kind {
 		name: "custom_model", summary: (*pb.CustomModel)(nil), full: (*pb.CustomModel)(nil),
 		list: "CustomModelService.ListCustomModels", items: "models",
 		get: "CustomModelService.GetCustomModel", id: "uuid", item: "model",
-		columns: columns, attributes: map[string]string{"source_type": "source_type"},
+		columns: columns, attributes: map[string]string{"source_type": "source_type"}, over: "STATUS_DELETED",
 		volatile: []string{ // what the import finds out, and who uses the model
 			"status", "error_message", "file_count", "total_size_bytes", "parameters", "architecture", "config_json", "context_length",
 			"cost_estimate_per_month", "storage_region", "active_deployments", "team_id", "source_ref", "vendor_extra",
@@ -118,29 +123,33 @@ func customModels() *kind {
 }
 
 func workspaces() *kind {
+	columns := usual()
+	columns.deleted = "deleted_at"
 	return &kind{
 		name: workspaceKind, summary: (*pb.Workspace)(nil), full: (*pb.Workspace)(nil),
 		list: "WorkspaceService.ListWorkspaces", items: "workspaces",
 		get: "WorkspaceService.GetWorkspace", id: "workspace_uuid", item: "workspace",
-		columns:    usual(),
+		columns:    columns,
 		related:    map[string][]string{"agents": {"uuid", "name"}, "evaluation_test_cases": {"test_case_uuid", "name"}},
 		neighbours: map[string]string{"agents": agentKind, "evaluation_test_cases": testCaseKind},
 		// Which workspace an agent is in is told of the agent.
-		volatile:  []string{"agents", "evaluation_test_cases", "created_by", "created_by_email", "vendor_extra"},
-		stamps:    []string{"updated_at"},
-		attribute: "workspace_uuid",
+		volatile: []string{"agents", "evaluation_test_cases", "created_by", "created_by_email", "vendor_extra"},
+		stamps:   []string{"updated_at"},
 	}
 }
 
 // keys are those with which models are called, and with which the vendor calls others'.
 func keys() []*kind {
+	columns := usual()
+	columns.deleted = "deleted_at"
+	modelKey := columns
+	modelKey.updated = ""
 	provider := func(name, service string, full proto.Message, volatile ...string) *kind {
 		return &kind{
 			name: name, summary: full, full: full,
 			list: "ProviderKeyService.List" + service + "ApiKeys", items: "api_key_infos",
 			get: "ProviderKeyService.Get" + service + "ApiKey", id: "api_key_uuid", item: "api_key_info",
-			columns: usual(), volatile: append(volatile, "created_by", "vendor_extra"), stamps: []string{"updated_at"},
-			attribute: name + "_uuid",
+			columns: columns, volatile: append(volatile, "created_by", "vendor_extra"), stamps: []string{"updated_at"},
 		}
 	}
 	return []*kind{
@@ -149,8 +158,7 @@ func keys() []*kind {
 		{
 			name: "model_api_key", summary: (*pb.ApiKeyInfo)(nil), full: (*pb.ApiKeyInfo)(nil),
 			list: "ModelKeyService.ListModelApiKeys", items: "api_key_infos",
-			columns:  columns{uuid: "uuid", name: "name", created: "created_at"},
-			volatile: []string{"created_by", "vendor_extra"},
+			columns: modelKey, volatile: []string{"created_by", "vendor_extra"},
 		},
 	}
 }

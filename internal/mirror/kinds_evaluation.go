@@ -6,10 +6,7 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 )
 
-const (
-	testCaseKind = "evaluation_test_case"
-	metricKind   = "evaluation_metric"
-)
+const testCaseKind = "evaluation_test_case"
 
 // evaluations are what agents are judged by.
 func evaluations() []*kind {
@@ -21,7 +18,7 @@ func evaluations() []*kind {
 			attributes: map[string]string{"dataset_type": "dataset_type"},
 			volatile:   []string{"row_count", "file_size", "has_ground_truth", "vendor_extra"}, // found out after the upload
 		},
-		metrics(metricKind, "EvaluationService.ListEvaluationMetrics"),
+		agentMetrics(),
 		{
 			name: testCaseKind, summary: (*pb.EvaluationTestCase)(nil), full: (*pb.EvaluationTestCase)(nil),
 			list: "EvaluationService.ListEvaluationTestCases", items: "evaluation_test_cases",
@@ -57,40 +54,21 @@ func evaluations() []*kind {
 	}
 }
 
-// metrics are the vendor's, which everybody sees, and teams' own.
-func metrics(name, list string) *kind {
-	return &kind{
-		name: name, summary: (*pb.EvaluationMetric)(nil), full: (*pb.EvaluationMetric)(nil), list: list, items: "metrics",
-		columns: columns{uuid: "metric_uuid", name: "metric_name", created: "custom_eval_config.created_at", updated: "custom_eval_config.updated_at"},
-		attributes: map[string]string{
-			"category": "category", "metric_type": "metric_type", "source": "source", "evaluation_scope": "evaluation_scope",
-		},
-		volatile: []string{"associated_presets", "metric_rank", "vendor_extra"},
-		stamps:   []string{"custom_eval_config.updated_at"},
-		shared: func(m proto.Message) bool {
-			return text(m, "source") != pb.EvaluationMetric_EVALUATION_METRIC_SOURCE_CUSTOM.String()
-		},
-	}
-}
-
 // modelEvaluations are what models are judged by.
 func modelEvaluations() []*kind {
-	forModels := metrics("model_evaluation_metric", "ModelEvaluationService.ListModelEvaluationMetrics")
-	forModels.part = &partOf{kind: metricKind, path: "metric_uuid"} // a team's own is in both lists, and owned once
-	forModels.untold = true
 	return []*kind{
-		forModels,
+		modelMetrics(),
 		{
 			name: "model_evaluation_preset", summary: (*pb.ModelEvaluationPreset)(nil), full: (*pb.ModelEvaluationPreset)(nil),
 			list: "ModelEvaluationService.ListModelEvaluationPresets", items: "presets",
 			get: "ModelEvaluationService.GetModelEvaluationPreset", id: "eval_preset_uuid", item: "preset",
 			columns:    columns{uuid: "eval_preset_uuid", name: "name", created: "created_at"},
 			attributes: map[string]string{"dataset_uuid": "dataset_uuid", "judge_model_uuid": "judge_model_uuid"},
-			shared:     everybody,
 			quiet:      true,
 		},
 		{
 			name: "model_evaluation_run", summary: (*pb.ModelEvaluationRunListItem)(nil), full: (*pb.ModelEvaluationRun)(nil),
+			makes: &partOf{kind: "model_evaluation_preset", path: "eval_preset_uuid"},
 			list: "ModelEvaluationService.ListModelEvaluationRuns", items: "runs",
 			get: "ModelEvaluationService.GetModelEvaluationRun", id: "eval_run_uuid", item: "run",
 			columns: columns{uuid: "eval_run_uuid", name: "name", status: "status", created: "created_at"},

@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,7 +50,7 @@ func (m *Mirror) listAll(ctx context.Context, granted grant, k *kind) (time.Time
 		if seen[id] || list.misread && k.get == "" {
 			continue // shown, and not stored for a reason; or perhaps shown, and not understood
 		}
-		if err := m.confirm(ctx, granted, k, id, begun); err != nil {
+		if err := m.confirm(ctx, granted, k, id, begun, len(seen) == 0); err != nil {
 			return time.Time{}, fmt.Errorf("asking for a %s that was not listed: %w", k.name, err)
 		}
 	}
@@ -60,13 +61,17 @@ func (m *Mirror) listAll(ctx context.Context, granted grant, k *kind) (time.Time
 }
 
 // confirm finds out whether what was not listed exists. What cannot be read alone
-// does not exist if it is not listed.
-func (m *Mirror) confirm(ctx context.Context, granted grant, k *kind, id uuid.UUID, begun time.Time) error {
+// does not exist if it is not listed; if none is, two lists have to say so.
+func (m *Mirror) confirm(ctx context.Context, granted grant, k *kind, id uuid.UUID, begun time.Time, none bool) error {
 	if k.get != "" {
 		_, err := m.look(ctx, granted, k, id, m.lose) // the list and the look agree
 		return err
 	}
-	return m.store.Tx(ctx, db.Loose, func(q *db.Queries) error { return m.lose(ctx, q, k, id, begun) })
+	absence := m.lose
+	if none {
+		absence = m.miss // more likely a mistake of the vendor's: another list must agree
+	}
+	return m.store.Tx(ctx, db.Loose, func(q *db.Queries) error { return absence(ctx, q, k, id, begun) })
 }
 
 // keepItems stores the items of a page, in the order of their uuids.
@@ -87,13 +92,9 @@ func (m *Mirror) keepItems(ctx context.Context, k *kind, items []proto.Message, 
 	}
 	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
 	err := m.store.Tx(ctx, db.Loose, func(q *db.Queries) error {
-		rows, err := q.LockResources(ctx, dbsql.LockResourcesParams{Kind: k.name, Uuids: ids})
+		held, err := m.lockListed(ctx, q, k, ids)
 		if err != nil {
-			return fmt.Errorf("locking what is listed: %w", err)
-		}
-		held := make(map[uuid.UUID]*dbsql.Resource, len(rows))
-		for i := range rows {
-			held[rows[i].UUID] = &rows[i]
+			return err
 		}
 		under, err := m.underWay(ctx, q, k, ids...)
 		if err != nil {
@@ -115,12 +116,28 @@ func (m *Mirror) keepItems(ctx context.Context, k *kind, items []proto.Message, 
 		if len(same) == 0 {
 			return nil
 		}
-		return q.ConfirmResources(ctx, dbsql.ConfirmResourcesParams{At: begun, Kind: k.name, Uuids: same})
+		return q.ConfirmResources(ctx, dbsql.ConfirmResourcesParams{At: begun, Whole: len(k.beside) == 0, Kind: k.name, Uuids: same})
 	})
 	if err != nil {
 		return fmt.Errorf("storing a page of kind %s: %w", k.name, err)
 	}
 	return nil
+}
+
+// lockListed locks the rows of what a list shows, as far as there are any.
+func (m *Mirror) lockListed(ctx context.Context, q *db.Queries, k *kind, ids []uuid.UUID) (map[uuid.UUID]*dbsql.Resource, error) {
+	rows, err := q.LockResources(ctx, dbsql.LockResourcesParams{Kind: k.name, Uuids: ids})
+	if err != nil {
+		return nil, fmt.Errorf("locking what is listed: %w", err)
+	}
+	if err := m.adopt(ctx, q, k, rows); err != nil {
+		return nil, err
+	}
+	held := make(map[uuid.UUID]*dbsql.Resource, len(rows))
+	for i := range rows {
+		held[rows[i].UUID] = &rows[i]
+	}
+	return held, nil
 }
 
 // listed is an item of a list, and the row that it is about: locked, or nil.
@@ -140,8 +157,11 @@ func (m *Mirror) keepItem(ctx context.Context, q *db.Queries, k *kind, l listed)
 			return false, err
 		}
 	}
-	if newer(l.row, l.begun) || k.lingers(l.row, l.item) {
+	if newer(l.row, l.begun) {
 		return false, nil
+	}
+	if over, err := m.lingers(ctx, q, k, l.row, l.item); err != nil || over {
+		return false, err
 	}
 	if k.whole() {
 		return m.keepWhole(ctx, q, k, l)
@@ -154,6 +174,10 @@ func (m *Mirror) keepItem(ctx context.Context, q *db.Queries, k *kind, l listed)
 		return false, err
 	}
 	params.Account, params.SummarySyncedAt = m.budget.Account(), &l.begun
+	refersAnew, err := k.holdReferences(l.row, &params)
+	if err != nil {
+		return false, err
+	}
 	appeared := l.row == nil || l.row.DeletedAt != nil
 	if !appeared && bytes.Equal(l.row.Summary, params.Summary) {
 		return true, nil // and the body agrees with it, or is known not to
@@ -169,12 +193,38 @@ func (m *Mirror) keepItem(ctx context.Context, q *db.Queries, k *kind, l listed)
 		}
 		return false, m.noteAppeared(ctx, q, k, l.row, l.id, l.item)
 	}
-	return false, m.keepListed(ctx, q, k, l, params)
+	return false, m.keepListed(ctx, q, k, l, params, refersAnew)
+}
+
+// holdReferences keeps what the body of a row refers to in its attributes, until another
+// body is read: by them the operation is found that explains the difference. It says
+// whether an item refers to something else.
+func (k *kind) holdReferences(row *dbsql.Resource, params *dbsql.UpsertResourceParams) (anew bool, err error) {
+	if row == nil || row.DeletedAt != nil || row.Body == nil || len(k.references) == 0 {
+		return false, nil
+	}
+	var held, listed map[string]string
+	if err := errors.Join(json.Unmarshal(row.Attributes, &held), json.Unmarshal(params.Attributes, &listed)); err != nil {
+		return false, fmt.Errorf("reading the attributes of %s %s: %w", k.name, row.UUID, err)
+	}
+	for _, r := range k.references {
+		if now, told := listed[r.attribute]; told && now != held[r.attribute] {
+			delete(listed, r.attribute)
+			anew = true
+		}
+	}
+	if params.Attributes, err = json.Marshal(listed); err != nil {
+		return false, fmt.Errorf("writing the attributes of %s %s: %w", k.name, row.UUID, err)
+	}
+	return anew, nil
 }
 
 // keepListed stores an item of a resource that we hold. If it shows the version of
-// the body, the body is as current as the item; if not, the body must be read again.
-func (m *Mirror) keepListed(ctx context.Context, q *db.Queries, k *kind, l listed, params dbsql.UpsertResourceParams) error {
+// the body, the body is as current as the item; if not, or if it refers to something
+// else, the body must be read again.
+func (m *Mirror) keepListed(
+	ctx context.Context, q *db.Queries, k *kind, l listed, params dbsql.UpsertResourceParams, refersAnew bool,
+) error {
 	body, err := decode(k.full, l.row.Body)
 	if err != nil {
 		return err
@@ -183,7 +233,7 @@ func (m *Mirror) keepListed(ctx context.Context, q *db.Queries, k *kind, l liste
 	var before proto.Message
 	switch {
 	case body == nil || l.row.DirtySince != nil:
-	case !k.sameVersion(body, l.item):
+	case refersAnew || !k.sameVersion(body, l.item):
 		forget = true
 	case l.row.BodySyncedAt != nil:
 		before = proto.Clone(body)
@@ -225,16 +275,19 @@ func (m *Mirror) keepWhole(ctx context.Context, q *db.Queries, k *kind, l listed
 	return false, err
 }
 
-// carry takes over from the body before what lists and changes do not show.
-func (k *kind) carry(body, before proto.Message) {
+// carry takes over from the body before what lists and changes do not show, and says
+// whether it took something.
+func (k *kind) carry(body, before proto.Message) (carried bool) {
 	if before == nil {
-		return
+		return false
 	}
 	for field := range k.beside {
-		if len(methods.Values(body.ProtoReflect(), field)) == 0 {
+		if len(methods.Values(body.ProtoReflect(), field)) == 0 && len(methods.Values(before.ProtoReflect(), field)) > 0 {
 			spread(body, field, before, field)
+			carried = true
 		}
 	}
+	return carried
 }
 
 // sameVersion says that two messages of a resource, whole or listed, are of one
@@ -248,6 +301,22 @@ func (k *kind) sameVersion(a, b proto.Message) bool {
 		return false // it went on, and has no version to tell so
 	}
 	return text(a, k.columns.version) == text(b, k.columns.version)
+}
+
+// listsAtOnce is how many lists a process goes through at the same time. Each holds a
+// connection while it needs another, as does the sync: if they had all that there are,
+// they would wait for each other. So they leave one of the four that a pool has at least.
+const listsAtOnce = 2
+
+// listAlone does something with the list of a kind while nobody else does.
+func (m *Mirror) listAlone(ctx context.Context, k *kind, do func(ctx context.Context) error) error {
+	select {
+	case m.places <- struct{}{}:
+		defer func() { <-m.places }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return m.alone(ctx, "list/"+k.name, do)
 }
 
 // errElsewhere says that another replica is at it.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
@@ -172,7 +173,7 @@ func (m *Mirror) listNarrowed(ctx context.Context, q query, req, resp proto.Mess
 	found, err := shared(ctx, m, "narrow "+string(q.method.Name)+" "+string(key), func(ctx context.Context) (narrowed, error) {
 		return m.narrow(ctx, q, ask)
 	})
-	if err != nil && unanswered(ctx, err) && m.partsOf(&q, req) {
+	if err != nil && unanswered(ctx, err) && !refused(err) && m.partsOf(&q, req) {
 		return m.listParts(ctx, q, resp)
 	}
 	if err != nil {
@@ -247,10 +248,10 @@ func (m *Mirror) keepShown(ctx context.Context, k *kind, fd protoreflect.FieldDe
 }
 
 // partsOf limits a query to the parts of the one resource that its request is about, and
-// says whether it is about one.
+// says whether it is about one, and about all of its parts.
 func (m *Mirror) partsOf(q *query, req proto.Message) bool {
 	targets := q.method.Access.GetTargets()
-	if q.kind.part == nil || len(targets) == 0 || targets[0].GetKind() != q.kind.part.kind {
+	if q.kind.part == nil || len(targets) == 0 || targets[0].GetKind() != q.kind.part.kind || asksMore(req, targets[0].GetField()) {
 		return false
 	}
 	id, err := uuid.Parse(methods.String(req, targets[0].GetField()))
@@ -268,7 +269,12 @@ func (m *Mirror) listParts(ctx context.Context, q query, resp proto.Message) err
 	if err != nil {
 		return err
 	}
-	freshness := &pb.Freshness{Source: pb.Freshness_SOURCE_MIRROR, Stale: true}
+	freshness := fresh(nil, pb.Freshness_SOURCE_MIRROR, true)
+	for _, row := range rows {
+		if at := row.SummarySyncedAt; at != nil && (freshness.GetSyncedAt() == nil || at.Before(freshness.GetSyncedAt().AsTime())) {
+			freshness.SyncedAt = timestamppb.New(*at) // as old as the oldest
+		}
+	}
 	return m.answerList(ctx, q, resp, rows, freshness, q.kind.itemOf)
 }
 
@@ -276,6 +282,7 @@ func (m *Mirror) listParts(ctx context.Context, q query, resp proto.Message) err
 // callers page in ours.
 func besideItems(answer proto.Message, items protoreflect.FieldDescriptor) proto.Message {
 	beside := proto.Clone(answer)
+	redact(beside)
 	beside.ProtoReflect().Clear(items)
 	clearAt(beside.ProtoReflect(), "links")
 	clearAt(beside.ProtoReflect(), "meta")

@@ -92,7 +92,7 @@ func (m *Mirror) listFresh(ctx context.Context, caller identity.Caller, k *kind,
 func (m *Mirror) listOnce(ctx context.Context, caller identity.Caller, k *kind, enough time.Time) (time.Time, error) {
 	for {
 		var at time.Time
-		err := m.alone(ctx, "list/"+k.name, func(ctx context.Context) error {
+		err := m.listAlone(ctx, k, func(ctx context.Context) error {
 			synced, _, err := m.listedAt(ctx, k, "")
 			if err != nil {
 				return err
@@ -160,20 +160,29 @@ func (m *Mirror) reread(
 	if len(behind) == 0 {
 		return rows, nil
 	}
-	if len(behind) > mostReread {
+	switch {
+	case k.get == "": // what cannot be read alone is listed again
+		listed, err := m.listFresh(ctx, caller, k, durationpb.New(0))
+		if err != nil {
+			return nil, err
+		}
+		proto.Reset(freshness)
+		proto.Merge(freshness, listed)
+	case len(behind) > mostReread:
 		freshness.Stale = true
 		return rows, nil
-	}
-	var group errgroup.Group
-	group.SetLimit(askAtOnce)
-	for _, id := range behind {
-		group.Go(func() error {
-			_, err := m.read(ctx, caller, k, id, nil)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil && ctx.Err() != nil {
-		return nil, err
+	default:
+		var group errgroup.Group
+		group.SetLimit(askAtOnce)
+		for _, id := range behind {
+			group.Go(func() error {
+				_, err := m.read(ctx, caller, k, id, nil)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil && ctx.Err() != nil {
+			return nil, err
+		}
 	}
 	if rows, err = page(); err != nil {
 		return nil, err

@@ -92,6 +92,9 @@ type Mirror struct {
 	api    *methods.Table
 	kinds  []*kind
 
+	// places are taken by those who go through a list.
+	places chan struct{}
+
 	// flights are the questions being asked right now, so that none is asked twice
 	// at once; running counts their goroutines.
 	flights singleflight.Group
@@ -103,7 +106,7 @@ func New(cfg Config) *Mirror {
 	cfg = cfg.withDefaults()
 	return &Mirror{
 		cfg: cfg, store: cfg.Store, client: cfg.Client, budget: cfg.Budget, tokens: cfg.Tokens, log: cfg.Log,
-		api: methods.API(), kinds: kinds(),
+		api: methods.API(), kinds: kinds(), places: make(chan struct{}, listsAtOnce),
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 )
@@ -26,7 +28,7 @@ func (m *Mirror) pace(quiet time.Duration) time.Duration {
 // for all who wait, on whichever replica comes first; otherwise the resource itself is,
 // once for all who wait for it here. The calls are spare ones: when nobody can have one,
 // or the vendor does not answer, the wait goes on.
-func (m *Mirror) poll(ctx context.Context, k *kind, row dbsql.Resource, pace time.Duration) error {
+func (m *Mirror) poll(ctx context.Context, k *kind, id uuid.UUID, row dbsql.Resource, pace time.Duration) error {
 	alone := k.list == "" || len(k.beside) > 0 || row.DirtySince != nil || row.BodySyncedAt == nil
 	if !alone {
 		// A list of many pages is read as much more seldom.
@@ -45,11 +47,11 @@ func (m *Mirror) poll(ctx context.Context, k *kind, row dbsql.Resource, pace tim
 	}
 	what := "poll " + k.name
 	if alone {
-		what += "/" + row.UUID.String()
+		what += "/" + id.String()
 	}
 	_, err := shared(ctx, m, what, func(ctx context.Context) (struct{}, error) {
 		if alone {
-			return struct{}{}, m.pollOne(ctx, k, row, pace)
+			return struct{}{}, m.pollOne(ctx, k, id, pace)
 		}
 		return struct{}{}, m.pollList(ctx, k, pace)
 	})
@@ -64,21 +66,21 @@ func (m *Mirror) poll(ctx context.Context, k *kind, row dbsql.Resource, pace tim
 }
 
 // pollOne reads one resource, unless it was read within the pace.
-func (m *Mirror) pollOne(ctx context.Context, k *kind, row dbsql.Resource, pace time.Duration) error {
-	held, now, err := m.held(ctx, k, row.UUID)
+func (m *Mirror) pollOne(ctx context.Context, k *kind, id uuid.UUID, pace time.Duration) error {
+	held, now, err := m.held(ctx, k, id)
 	if err != nil {
 		return nil //nolint:nilerr // gone, or found out by the waiter itself
 	}
 	if held.DirtySince == nil && held.BodySyncedAt != nil && now.Sub(*held.BodySyncedAt) < pace {
 		return nil
 	}
-	_, err = m.look(ctx, m.spare, k, row.UUID, m.miss)
+	_, err = m.look(ctx, m.spare, k, id, m.miss)
 	return err
 }
 
 // pollList reads the list of a kind, unless it was read within the pace.
 func (m *Mirror) pollList(ctx context.Context, k *kind, pace time.Duration) error {
-	return m.alone(ctx, "list/"+k.name, func(ctx context.Context) error {
+	return m.listAlone(ctx, k, func(ctx context.Context) error {
 		synced, now, err := m.listedAt(ctx, k, "")
 		if err != nil {
 			return err

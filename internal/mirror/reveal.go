@@ -29,7 +29,9 @@ func (m *Mirror) Reveal(ctx context.Context, caller identity.Caller, req, resp p
 	ask := proto.Clone(req)
 	dropLocal(ask)
 	answer := method.Output.New().Interface()
-	if _, err := m.ask(ctx, m.waiting(budget.Read, teamOf(caller)), method, ask, answer); err != nil {
+	asking, cancel := context.WithTimeout(ctx, m.cfg.Patience)
+	defer cancel()
+	if _, err := m.ask(asking, m.waiting(budget.Read, teamOf(caller)), method, ask, answer); err != nil {
 		return fmt.Errorf("asking the vendor for %s: %w", method.Name, asFault(err))
 	}
 	event := audit.Event{

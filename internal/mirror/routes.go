@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -201,37 +200,4 @@ func closeRoute(ctx context.Context, q *db.Queries, agent uuid.UUID, id routeID,
 		return fmt.Errorf("closing a route of agent %s: %w", agent, err)
 	}
 	return nil
-}
-
-// agentTies are the routes between agents.
-type agentTies struct{}
-
-func (agentTies) lock(ctx context.Context, q *db.Queries, id uuid.UUID) ([]dbsql.Resource, error) {
-	rows, err := q.LockAgentAndParents(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("locking agent %s and those that route to it: %w", id, err)
-	}
-	return rows, nil
-}
-
-func (agentTies) lost(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message) ([]uuid.UUID, error) {
-	agent, ok := body.(*pb.Agent)
-	if !ok {
-		return nil, fmt.Errorf("a %T is no agent", body)
-	}
-	open, err := q.OpenRoutes(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("reading the routes of agent %s: %w", id, err)
-	}
-	shown := make(map[string]bool, len(agent.GetChildAgents()))
-	for _, child := range agent.GetChildAgents() {
-		shown[child.GetUuid()] = true
-	}
-	var lost []uuid.UUID
-	for _, o := range open {
-		if o.Kind == toAgent && !shown[o.TargetUUID.String()] {
-			lost = append(lost, o.TargetUUID)
-		}
-	}
-	return lost, nil
 }

@@ -92,7 +92,7 @@ func (m *Mirror) underWay(ctx context.Context, q *db.Queries, k *kind, ids ...uu
 	byKey := make(map[string]uuid.UUID, len(ids))
 	keys := make([]string, 0, len(ids))
 	for _, id := range ids {
-		key := k.name + "/" + id.String() // as operations order their changes
+		key := orderKey(k.name, id.String())
 		byKey[key] = id
 		keys = append(keys, key)
 	}
@@ -107,20 +107,34 @@ func (m *Mirror) underWay(ctx context.Context, q *db.Queries, k *kind, ids ...uu
 	return under, nil
 }
 
+// orderKey is what the operations about a resource are ordered by.
+func orderKey(kind, id string) string { return kind + "/" + id }
+
 // unsettled says that what the vendor showed of a resource may be the work of a change
-// that is not settled: one of the resource, or one of what was tied to it and is not shown
-// any more, such as the deletion of an agent that it routed to.
+// that is not settled: one of the resource, or one of what is tied to it and shows in it,
+// such as the deletion of an agent that it routed to.
 func (m *Mirror) unsettled(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID, body proto.Message) (bool, error) {
-	ids := []uuid.UUID{id}
-	if k.ties != nil {
-		lost, err := k.ties.lost(ctx, q, id, body)
-		if err != nil {
-			return false, err
-		}
-		ids = append(ids, lost...)
+	if k.ties == nil {
+		under, err := m.underWay(ctx, q, k, id)
+		return len(under) > 0, err
 	}
-	under, err := m.underWay(ctx, q, k, ids...)
-	return len(under) > 0, err
+	others, err := k.ties.suspects(ctx, q, id, body)
+	if err != nil {
+		return false, err
+	}
+	for _, kind := range others.made {
+		creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: kind})
+		if err != nil || creating {
+			return creating, err
+		}
+	}
+	under, err := q.ChangesUnderWay(ctx, dbsql.ChangesUnderWayParams{
+		Account: m.budget.Account(), OrderKeys: append(others.keys, orderKey(k.name, id.String())),
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for changes under way: %w", err)
+	}
+	return len(under) > 0, nil
 }
 
 // explanation is the operation that made the row dirty, if one did.
@@ -156,8 +170,8 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	} else if under {
 		return awaiting, nil
 	}
-	if k.lingers(row, body) {
-		return absent, nil
+	if over, err := m.lingers(ctx, q, k, row, body); err != nil || over {
+		return absent, err
 	}
 	by, err := explanation(ctx, q, row)
 	if err != nil {
@@ -199,7 +213,7 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 			return nil, false, err
 		}
 	}
-	k.carry(body, before)
+	carried := k.carry(body, before)
 	summary := w.summary
 	if summary == nil {
 		summary = blank(k.summary)
@@ -217,8 +231,17 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 	}
 	params.Account, params.TeamID = m.budget.Account(), w.team
 	params.SummarySyncedAt, params.BodySyncedAt = &w.at, &w.at
+	if carried {
+		params.BodySyncedAt = nil // what was taken over is as old as it was
+	}
 	if created, err = q.UpsertResource(ctx, params); err != nil {
 		return nil, false, fmt.Errorf("storing %s %s: %w", k.name, w.id, err)
+	}
+	if w.team != nil {
+		// A listing may have been faster with its parts, when it had no owner yet.
+		if err := q.ClaimParts(ctx, dbsql.ClaimPartsParams{TeamID: w.team, ParentKind: k.name, ParentUUID: &w.id}); err != nil {
+			return nil, false, fmt.Errorf("taking over the parts of %s %s: %w", k.name, w.id, err)
+		}
 	}
 	if k.parts != nil {
 		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, by: w.by}
@@ -230,13 +253,17 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 	return before, created, err
 }
 
-// lingers says that the vendor still shows, on its way out, what was deleted.
-func (k *kind) lingers(row *dbsql.Resource, m proto.Message) bool {
-	if row == nil || row.DeletedAt == nil {
-		return false
+// lingers says that the vendor still shows what was deleted, and so is not to be stored. If
+// it was deleted elsewhere, this is how we hear of it.
+func (m *Mirror) lingers(ctx context.Context, q *db.Queries, k *kind, row *dbsql.Resource, shown proto.Message) (bool, error) {
+	deleted := row != nil && row.DeletedAt != nil
+	if !k.isOver(shown) {
+		return deleted && slices.Contains(k.leaving, text(shown, k.columns.status)), nil
 	}
-	status := text(m, k.columns.status)
-	return slices.Contains(k.leaving, status)
+	if row == nil || deleted {
+		return true, nil
+	}
+	return true, m.gone(ctx, q, k, row)
 }
 
 // lose notes that the vendor does not have a resource, as of begun.
@@ -305,9 +332,13 @@ func (k *kind) remove(ctx context.Context, q *db.Queries, id uuid.UUID, by cause
 	if err := q.MarkPartsDeleted(ctx, dbsql.MarkPartsDeletedParams{ParentKind: k.name, ParentUUID: &id}); err != nil {
 		return fmt.Errorf("noting that the parts of %s %s are gone: %w", k.name, id, err)
 	}
-	if k.attribute != "" || k.route != "" {
+	referring := k.referring
+	if len(referring) == 0 && k.route != "" {
+		referring = []string{""} // by the route alone
+	}
+	for _, attribute := range referring {
 		if err := q.MarkReferrersDirty(ctx, dbsql.MarkReferrersDirtyParams{
-			OperationID: by.operation, Attribute: k.attribute, Target: id.String(), RouteKind: k.route, TargetUUID: id,
+			OperationID: by.operation, Attribute: attribute, Target: id.String(), RouteKind: k.route, TargetUUID: id,
 		}); err != nil {
 			return fmt.Errorf("marking the agents that refer to %s %s: %w", k.name, id, err)
 		}

@@ -129,33 +129,16 @@ func (m *Mirror) lookAll(ctx context.Context, k *kind, ids []uuid.UUID) error {
 	return nil
 }
 
-// syncList goes through the list of a kind, unless it was done recently enough: the
-// more pages it takes, the longer ago.
+// syncList goes through the list of a kind, if it is time to.
 func (m *Mirror) syncList(ctx context.Context, k *kind) error {
 	if k.list == "" {
 		return nil
 	}
-	account := m.budget.Account()
-	synced, err := m.store.ScopeSyncedAt(ctx, dbsql.ScopeSyncedAtParams{Account: account, Kind: k.name})
-	if err != nil && !db.NoRows(err) {
-		return fmt.Errorf("reading when kind %s was listed: %w", k.name, db.Classify(err))
+	due, err := m.due(ctx, k)
+	if err != nil || !due {
+		return err
 	}
-	if err == nil {
-		count, err := m.store.CountKind(ctx, dbsql.CountKindParams{Kind: k.name, Account: account})
-		if err != nil {
-			return fmt.Errorf("counting kind %s: %w", k.name, db.Classify(err))
-		}
-		now, err := m.store.ClockNow(ctx)
-		if err != nil {
-			return fmt.Errorf("reading the clock: %w", db.Classify(err))
-		}
-		pages := count/vendorPage + 1
-		pause := max(time.Duration(pages)*m.cfg.SyncPageEvery, time.Duration(k.slow)*m.cfg.SyncEvery)
-		if now.Sub(synced) < pause {
-			return nil
-		}
-	}
-	err = m.alone(ctx, "list/"+k.name, func(ctx context.Context) error {
+	err = m.listAlone(ctx, k, func(ctx context.Context) error {
 		_, err := m.listAll(ctx, m.spare, k)
 		return err
 	})
@@ -163,4 +146,33 @@ func (m *Mirror) syncList(ctx context.Context, k *kind) error {
 		return nil // a reader is at it
 	}
 	return err
+}
+
+// due says whether it is time to go through the list of a kind: the more pages it takes,
+// the longer ago it must have been. What we changed and cannot be read alone does not wait.
+func (m *Mirror) due(ctx context.Context, k *kind) (bool, error) {
+	account := m.budget.Account()
+	synced, err := m.store.ScopeSyncedAt(ctx, dbsql.ScopeSyncedAtParams{Account: account, Kind: k.name})
+	if db.NoRows(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading when kind %s was listed: %w", k.name, db.Classify(err))
+	}
+	if k.get == "" {
+		dirty, err := m.store.DirtyResources(ctx, dbsql.DirtyResourcesParams{Kind: k.name, Account: account, AtMost: 1})
+		if err != nil || len(dirty) > 0 {
+			return len(dirty) > 0, db.Classify(err)
+		}
+	}
+	count, err := m.store.CountKind(ctx, dbsql.CountKindParams{Kind: k.name, Account: account})
+	if err != nil {
+		return false, fmt.Errorf("counting kind %s: %w", k.name, db.Classify(err))
+	}
+	now, err := m.store.ClockNow(ctx)
+	if err != nil {
+		return false, fmt.Errorf("reading the clock: %w", db.Classify(err))
+	}
+	pages := count/vendorPage + 1
+	return now.Sub(synced) >= max(time.Duration(pages)*m.cfg.SyncPageEvery, time.Duration(k.slow)*m.cfg.SyncEvery), nil
 }

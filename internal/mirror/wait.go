@@ -49,7 +49,8 @@ func (m *Mirror) Wait(ctx context.Context, caller identity.Caller, req, resp pro
 	ctx, cancel := context.WithTimeoutCause(ctx, waitLimit, errWaitedLong)
 	defer cancel()
 	// Seen first: that is the state at which the wait begins, and whether there is anything.
-	if _, err := m.read(ctx, caller, k, id, nil); err != nil {
+	first, err := m.read(ctx, caller, k, id, nil)
+	if err != nil {
 		return err
 	}
 	var last proto.Message
@@ -62,7 +63,7 @@ func (m *Mirror) Wait(ctx context.Context, caller identity.Caller, req, resp pro
 		if err != nil {
 			return err
 		}
-		body, progress, err := m.progress(ctx, caller, k, row)
+		body, progress, err := m.progress(ctx, caller, k, id, row, first)
 		if err != nil {
 			return err
 		}
@@ -73,34 +74,40 @@ func (m *Mirror) Wait(ctx context.Context, caller identity.Caller, req, resp pro
 			}
 			last, since = body, now
 		}
-		if err := m.poll(ctx, k, row, m.pace(now.Sub(since))); err != nil {
+		if err := m.poll(ctx, k, id, row, m.pace(now.Sub(since))); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
-			return waitEnded(ctx, k, id, row.Status)
+			return waitEnded(ctx, k, id, progress.GetStatus())
 		}
 	}
 }
 
-// progress is how far a resource is, by our copy, and the resource as the caller may see it.
+// progress is how far a resource is, by our copy, and the resource as the caller may see it;
+// by what was read first as long as a change under way keeps that from being stored.
 func (m *Mirror) progress(
-	ctx context.Context, caller identity.Caller, k *kind, row dbsql.Resource,
+	ctx context.Context, caller identity.Caller, k *kind, id uuid.UUID, row dbsql.Resource, first reading,
 ) (proto.Message, *pb.WaitProgress, error) {
-	r, err := m.answer(k, row, pb.Freshness_SOURCE_MIRROR, row.DirtySince != nil)
-	if err != nil {
-		return nil, nil, err
+	r := reading{body: proto.Clone(first.body), freshness: first.freshness}
+	progress := &pb.WaitProgress{Status: text(first.body, k.columns.status), Freshness: first.freshness}
+	if row.Body != nil {
+		behind := row.DirtySince != nil || row.BodySyncedAt == nil
+		var err error
+		if r, err = m.answer(k, row, pb.Freshness_SOURCE_MIRROR, behind); err != nil {
+			return nil, nil, err
+		}
+		progress.Status, progress.Freshness = row.Status, r.freshness
+		if !behind { // else a change is not seen yet
+			progress.Outcome = k.ends[row.Status]
+		}
 	}
 	if err := m.hideNeighbours(ctx, caller, k, r.body); err != nil {
 		return nil, nil, err
 	}
 	if k.relate != nil {
-		if err := k.relate(ctx, m, caller, row.UUID, r.body); err != nil {
+		if err := k.relate(ctx, m, caller, id, r.body); err != nil {
 			return nil, nil, err
 		}
-	}
-	progress := &pb.WaitProgress{Status: row.Status, Outcome: k.ends[row.Status], Freshness: r.freshness}
-	if row.DirtySince != nil {
-		progress.Outcome = pb.WaitProgress_OUTCOME_UNSPECIFIED // a change of ours is not seen yet
 	}
 	return r.body, progress, nil
 }

@@ -32,6 +32,7 @@ type bench struct {
 	pool   *pgxpool.Pool
 	store  *db.Store
 	sim    *genaisim.Server
+	mirror *mirror.Mirror
 	cfg    operation.Config
 	engine *operation.Engine
 	caller identity.Caller
@@ -40,9 +41,16 @@ type bench struct {
 // setup starts nothing: see [bench.start].
 func setup(t testing.TB, configure ...func(*operation.Config)) *bench {
 	t.Helper()
+	return setupWith(t, genaisim.Config{}, configure...)
+}
+
+// setupWith is [setup] with a simulator that is strict and otherwise as configured.
+func setupWith(t testing.TB, vendorConfig genaisim.Config, configure ...func(*operation.Config)) *bench {
+	t.Helper()
 	pool := dbtest.New(t)
 	store := db.New(pool)
-	sim := genaisim.New(genaisim.Config{Strict: true})
+	vendorConfig.Strict = true
+	sim := genaisim.New(vendorConfig)
 	vendor := httptest.NewServer(sim)
 	t.Cleanup(vendor.Close)
 	log := slog.New(slog.DiscardHandler)
@@ -60,11 +68,11 @@ func setup(t testing.TB, configure ...func(*operation.Config)) *bench {
 	}
 	account := budget.New(store, budget.DefaultAccount, budget.Limits{PerMinute: 1_000_000, PerHour: 1_000_000}, log)
 	b := &bench{t: t, pool: pool, store: store, sim: sim}
+	b.mirror = mirror.New(mirror.Config{
+		Store: store, Client: client, Budget: account, Tokens: listing.NewTokens(ring.Derive("pages")), Log: log,
+	})
 	b.cfg = operation.Config{
-		Store: store, Vendor: client, Budget: account, Ring: ring, Log: log, Worker: "worker",
-		History: mirror.New(mirror.Config{
-			Store: store, Client: client, Budget: account, Tokens: listing.NewTokens(ring.Derive("pages")), Log: log,
-		}),
+		Store: store, Vendor: client, Budget: account, Ring: ring, Log: log, Worker: "worker", History: b.mirror,
 		Lease: 2 * time.Second, Quiet: 200 * time.Millisecond, Backoff: 20 * time.Millisecond, Drain: 5 * time.Second,
 	}
 	for _, c := range configure {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -187,12 +188,26 @@ func (a *attempt) send(ctx context.Context) error {
 	seen := observed(call, reply, err)
 	if err == nil {
 		scrub(resp, a.request)
-		if text := methods.String(resp, a.method.Access.GetRefusal()); text != "" {
-			return a.settle(ctx, ending{failure: a.refusal(text, resent), seen: seen})
+		if said := a.refusedIn(resp); said != "" {
+			return a.settle(ctx, ending{failure: a.refusal(said, resent), seen: seen})
 		}
 		return a.settle(ctx, ending{response: resp, shown: a.shown(ctx, resp), seen: seen})
 	}
 	return a.refused(ctx, err, resent, seen)
+}
+
+// refusedIn is what a response says of a refusal, "" if it is none.
+func (a *attempt) refusedIn(response proto.Message) string {
+	said := ""
+	for _, condition := range a.method.Access.GetRefusal() {
+		switch text := methods.String(response, condition.GetField()); {
+		case len(condition.GetValues()) == 0 && text != "":
+			return text
+		case len(condition.GetValues()) > 0 && meets(response.ProtoReflect(), condition):
+			said = "it gave no reason"
+		}
+	}
+	return said
 }
 
 // refusal is a no that came with a status of success. To a change that was sent before
@@ -211,6 +226,9 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
+// shownTimeout bounds the read after a change: the change is made, and its caller waits.
+const shownTimeout = 5 * time.Second
+
 // shown reads the resource right after a change whose response does not show it. Without
 // it the change counts all the same, and our copy as behind.
 func (a *attempt) shown(ctx context.Context, response proto.Message) proto.Message {
@@ -218,6 +236,8 @@ func (a *attempt) shown(ctx context.Context, response proto.Message) proto.Messa
 	if read == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, shownTimeout)
+	defer cancel()
 	request, answer := read.Input.New(), read.Output.New().Interface()
 	takeSameNamed(request, a.request.ProtoReflect())
 	takeSameNamed(request, response.ProtoReflect())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,7 +59,7 @@ func (a *attempt) reconcile(ctx context.Context) error {
 		}
 		return a.park(ctx, a.engine.backoff(int(a.row.Claims)), false)
 	case found:
-		return a.settle(ctx, ending{response: response})
+		return a.settle(ctx, ending{response: response, shown: a.shown(ctx, response)})
 	case !a.quiet():
 		return a.park(ctx, a.engine.Quiet, true)
 	}
@@ -88,9 +89,10 @@ func (a *attempt) find(ctx context.Context) (response proto.Message, found bool,
 		copyField(request, b.GetTo(), a.request.ProtoReflect(), b.GetFrom())
 	}
 	wanted := a.wants()
-	misread := false
+	misread, many := false, repeated(look.Output.Descriptor(), rule.GetItems())
 	for page := int32(1); page <= maxFindPages; page++ {
-		paged := methods.SetPage(request.Interface(), page, findPageSize)
+		// One thing has no pages, whatever else its answer pages through.
+		paged := many && methods.SetPage(request.Interface(), page, findPageSize)
 		answer := look.Output.New().Interface()
 		reply, err := a.look(ctx, look, request.Interface(), answer)
 		misread = misread || reply.Misread
@@ -143,13 +145,13 @@ func (a *attempt) look(ctx context.Context, m *methods.Method, req, resp proto.M
 	return reply, nil
 }
 
-// wants is what is looked for: every element of one repeated request field, or one
-// item that meets all.
+// wants is what is looked for: one item that meets all, or, where a request names several
+// things, one for each of them.
 type wants struct {
 	tag  string
 	must []want
-	// each is the field of which every value must be met by some item.
-	each *want
+	// each are fields of which every value must be met by some item, whichever it is.
+	each []want
 	// found are items that met what is looked for: one, or one for each value.
 	found []protoreflect.Message
 }
@@ -165,16 +167,31 @@ func (a *attempt) wants() *wants {
 	}
 	w := &wants{}
 	for _, b := range a.method.Access.GetFind().GetMatch() {
-		values := methods.Strings(a.request, b.GetFrom())
+		wanted := want{field: b.GetTo()}
+		for _, value := range methods.Strings(a.request, b.GetFrom()) {
+			if !slices.Contains(wanted.values, value) { // what is named twice is made once
+				wanted.values = append(wanted.values, value)
+			}
+		}
 		switch {
-		case len(values) == 0: // not given: the vendor chose
-		case len(values) == 1:
-			w.must = append(w.must, want{field: b.GetTo(), values: values})
+		case len(wanted.values) == 0: // not given: the vendor chose
+		case repeated(a.method.Input.Descriptor(), b.GetFrom()):
+			w.each = append(w.each, wanted)
 		default:
-			w.each = &want{field: b.GetTo(), values: slices.Clone(values)}
+			w.must = append(w.must, wanted)
 		}
 	}
 	return w
+}
+
+// repeated says whether a path may have several values in one message.
+func repeated(d protoreflect.MessageDescriptor, path string) bool {
+	name, rest, nested := strings.Cut(path, ".")
+	fd := d.Fields().ByName(protoreflect.Name(name))
+	if fd == nil {
+		return false
+	}
+	return fd.IsList() || nested && fd.Message() != nil && repeated(fd.Message(), rest)
 }
 
 // matchItem notes what of the wants the item meets.
@@ -207,13 +224,19 @@ func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *w
 			return err
 		}
 	}
-	if w.each == nil {
+	if len(w.each) == 0 {
 		w.found = []protoreflect.Message{item}
 		return nil
 	}
-	value := methods.String(m, w.each.field)
-	if at := slices.Index(w.each.values, value); at >= 0 {
-		w.each.values = slices.Delete(w.each.values, at, at+1)
+	met := false
+	for i := range w.each {
+		each := &w.each[i]
+		if at := slices.Index(each.values, methods.String(m, each.field)); at >= 0 {
+			each.values = slices.Delete(each.values, at, at+1)
+			met = true
+		}
+	}
+	if met {
 		w.found = append(w.found, item)
 	}
 	return nil
@@ -262,8 +285,10 @@ func (a *attempt) ours(ctx context.Context, item proto.Message, created string) 
 
 // complete are the items that show that all was done, or nil.
 func (w *wants) complete() []protoreflect.Message {
-	if w.each != nil && len(w.each.values) > 0 {
-		return nil
+	for _, each := range w.each {
+		if len(each.values) > 0 {
+			return nil
+		}
 	}
 	return w.found
 }

@@ -290,7 +290,7 @@ func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {
 		RequestID: s.caller.RequestID, ClientAddress: s.caller.Address, UserAgent: s.caller.UserAgent,
 	}
 	if p.OrderKey == "" {
-		p.OrderKey = "new/" + s.id.String() // what does not exist yet is in nobody's way
+		p.OrderKey = s.newKey()
 	}
 	if s.caller.PrincipalID != uuid.Nil {
 		p.PrincipalID = &s.caller.PrincipalID
@@ -301,6 +301,21 @@ func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {
 	var err error
 	p.Request, p.SealedRequest, err = e.split(s.request, requestSeal(s.id))
 	return p, err
+}
+
+// newKey orders a creation. What does not exist yet is in nobody's way, unless only its
+// name and its time would tell it from another one should the reply be lost: such are made
+// one after the other, whoever asks for them, so that nobody is given another's.
+func (s *submission) newKey() string {
+	match := s.method.Access.GetFind().GetMatch()
+	if len(match) == 0 {
+		return "new/" + s.id.String()
+	}
+	sum := sha256.New()
+	for _, b := range match {
+		fmt.Fprintf(sum, "%q\n", methods.Strings(s.request, b.GetFrom()))
+	}
+	return fmt.Sprintf("new/%s/%x", s.method.Name, sum.Sum(nil))
 }
 
 // What is sealed opens only as what it was sealed as, and for the same operation.

@@ -17,9 +17,9 @@ func (s *Platform) ListRegions(ctx context.Context, req *pb.ListRegionsRequest) 
 	return list(ctx, s.Mirror, req, &pb.ListRegionsResponse{})
 }
 
-// GetOAuth2Url asks the vendor.
+// GetOAuth2Url asks the vendor, and records that the answer was handed out.
 func (s *Platform) GetOAuth2Url(ctx context.Context, req *pb.GetOAuth2UrlRequest) (*pb.GetOAuth2UrlResponse, error) {
-	return fetch(ctx, s.Mirror, req, &pb.GetOAuth2UrlResponse{})
+	return reveal(ctx, s.Mirror, req, &pb.GetOAuth2UrlResponse{})
 }
 
 // CreateDropboxTokens asks the vendor, and records that the answer was handed out.

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
@@ -17,9 +15,6 @@ import (
 const (
 	// maxRefusal is how much is read of an answer that is a failure.
 	maxRefusal = 256 << 10
-	// minSecret is the length from which a secret is taken out of texts; shorter
-	// ones would take ordinary words with them.
-	minSecret = 6
 )
 
 // failed explains an answer whose status is not a success. Its body need not be
@@ -65,57 +60,6 @@ func scrub(value any, limit int, secrets []string) string {
 
 // secretsOf are the secrets that a request carried.
 func secretsOf(req proto.Message, sent *http.Request) []string {
-	secrets := []string{strings.TrimPrefix(sent.Header.Get("Authorization"), "Bearer ")}
-	collect(req.ProtoReflect(), false, func(s string) {
-		if len(s) >= minSecret {
-			secrets = append(secrets, s)
-		}
-	})
-	return secrets
-}
-
-// collect finds the strings in secret fields of m; secret says that all of m is.
-func collect(m protoreflect.Message, secret bool, found func(string)) {
-	if free, ok := m.Interface().(*structpb.Struct); ok {
-		if secret {
-			collectFree(free.AsMap(), found)
-		}
-		return
-	}
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		hidden := secret || methods.Secret(fd)
-		one := func(v protoreflect.Value) {
-			switch {
-			case fd.Message() != nil:
-				collect(v.Message(), hidden, found)
-			case hidden && fd.Kind() == protoreflect.StringKind:
-				found(v.String())
-			}
-		}
-		switch {
-		case fd.IsMap():
-		case fd.IsList():
-			for i := range v.List().Len() {
-				one(v.List().Get(i))
-			}
-		default:
-			one(v)
-		}
-		return true
-	})
-}
-
-func collectFree(value any, found func(string)) {
-	switch v := value.(type) {
-	case string:
-		found(v)
-	case []any:
-		for _, item := range v {
-			collectFree(item, found)
-		}
-	case map[string]any:
-		for _, item := range v {
-			collectFree(item, found)
-		}
-	}
+	token := strings.TrimPrefix(sent.Header.Get("Authorization"), "Bearer ")
+	return append([]string{token}, methods.SecretValues(req)...)
 }

@@ -676,9 +676,9 @@ type Access struct {
 	// not: called right after it, so that the history can tell what changed. Its request
 	// fields are taken from the change's request by name.
 	ShownBy string `protobuf:"bytes,8,opt,name=shown_by,json=shownBy,proto3" json:"shown_by,omitempty"`
-	// Path of the response field in which the vendor, answering 200, says that it refused;
-	// empty if it refuses by status alone.
-	Refusal       string `protobuf:"bytes,9,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// Response fields in which the vendor, answering 200, says that it refused: by any text,
+	// where no values are named. None if it refuses by status alone.
+	Refusal       []*Condition `protobuf:"bytes,9,rep,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -769,11 +769,11 @@ func (x *Access) GetShownBy() string {
 	return ""
 }
 
-func (x *Access) GetRefusal() string {
+func (x *Access) GetRefusal() []*Condition {
 	if x != nil {
 		return x.Refusal
 	}
-	return ""
+	return nil
 }
 
 var file_agentsvc_v1_annotations_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -856,7 +856,7 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x02id\x18\b \x01(\tR\x02id\x12,\n" +
 	"\x06answer\x18\t \x03(\v2\x14.agentsvc.v1.BindingR\x06answer\x12,\n" +
 	"\x05where\x18\n" +
-	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xf7\x02\n" +
+	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\x8f\x03\n" +
 	"\x06Access\x12+\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12-\n" +
 	"\atargets\x18\x02 \x03(\v2\x13.agentsvc.v1.TargetR\atargets\x12(\n" +
@@ -865,8 +865,8 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\treconcile\x18\x05 \x01(\x0e2\x16.agentsvc.v1.ReconcileR\treconcile\x12%\n" +
 	"\x04find\x18\x06 \x01(\v2\x11.agentsvc.v1.FindR\x04find\x12%\n" +
 	"\x0ereturns_secret\x18\a \x01(\bR\rreturnsSecret\x12\x19\n" +
-	"\bshown_by\x18\b \x01(\tR\ashownBy\x12\x18\n" +
-	"\arefusal\x18\t \x01(\tR\arefusal*\x8e\x01\n" +
+	"\bshown_by\x18\b \x01(\tR\ashownBy\x120\n" +
+	"\arefusal\x18\t \x03(\v2\x16.agentsvc.v1.ConditionR\arefusal*\x8e\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_LIST\x10\x01\x12\x0f\n" +
@@ -939,15 +939,16 @@ var file_agentsvc_v1_annotations_proto_depIdxs = []int32{
 	5,  // 9: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
 	3,  // 10: agentsvc.v1.Access.reconcile:type_name -> agentsvc.v1.Reconcile
 	8,  // 11: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
-	10, // 12: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
-	11, // 13: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
-	11, // 14: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
-	9,  // 15: agentsvc.v1.access:type_name -> agentsvc.v1.Access
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	15, // [15:16] is the sub-list for extension type_name
-	12, // [12:15] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 12: agentsvc.v1.Access.refusal:type_name -> agentsvc.v1.Condition
+	10, // 13: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
+	11, // 14: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
+	11, // 15: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
+	9,  // 16: agentsvc.v1.access:type_name -> agentsvc.v1.Access
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	16, // [16:17] is the sub-list for extension type_name
+	13, // [13:16] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_annotations_proto_init() }

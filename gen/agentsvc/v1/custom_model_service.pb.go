@@ -989,21 +989,24 @@ const file_agentsvc_v1_custom_model_service_proto_rawDesc = "" +
 	"\v_parameters\"\x8f\x01\n" +
 	"!UpdateCustomModelMetadataResponse\x12.\n" +
 	"\x05model\x18\x01 \x01(\v2\x18.agentsvc.v1.CustomModelR\x05model\x12:\n" +
-	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xf9\a\n" +
+	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xa8\b\n" +
 	"\x12CustomModelService\x12\x8c\x01\n" +
-	"\x10ListCustomModels\x12$.agentsvc.v1.ListCustomModelsRequest\x1a%.agentsvc.v1.ListCustomModelsResponse\"+\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/custom_models\x90\x02\x01\x12\xa6\x02\n" +
-	"\x11ImportCustomModel\x12%.agentsvc.v1.ImportCustomModelRequest\x1a&.agentsvc.v1.ImportCustomModelResponse\"\xc1\x01\xa2\xbb\x18\x92\x01\b\x04\x12\x17\n" +
+	"\x10ListCustomModels\x12$.agentsvc.v1.ListCustomModelsRequest\x1a%.agentsvc.v1.ListCustomModelsResponse\"+\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/custom_models\x90\x02\x01\x12\xa8\x02\n" +
+	"\x11ImportCustomModel\x12%.agentsvc.v1.ImportCustomModelRequest\x1a&.agentsvc.v1.ImportCustomModelResponse\"\xc3\x01\xa2\xbb\x18\x94\x01\b\x04\x12\x17\n" +
 	"\x04team\x12\rmutation.team\x18\x02\"\x1a\n" +
 	"\fcustom_model\x12\n" +
 	"model.uuid(\x032P\n" +
 	"#CustomModelService.ListCustomModels\x1a\x06models\"\f\n" +
 	"\x04name\x12\x04name*\n" +
 	"created_atJ\a\n" +
-	"\x05modelJ\x05error\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v2/gen-ai/custom_models/import\x12\xa3\x01\n" +
+	"\x05modelJ\a\n" +
+	"\x05error\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v2/gen-ai/custom_models/import\x12\xa3\x01\n" +
 	"\x0eGetCustomModel\x12\".agentsvc.v1.GetCustomModelRequest\x1a#.agentsvc.v1.GetCustomModelResponse\"H\xa2\xbb\x18\x1a\b\x02\x12\x16\n" +
-	"\fcustom_model\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02!\x12\x1f/v2/gen-ai/custom_models/{uuid}\x90\x02\x01\x12\xb2\x01\n" +
-	"\x11DeleteCustomModel\x12%.agentsvc.v1.DeleteCustomModelRequest\x1a&.agentsvc.v1.DeleteCustomModelResponse\"N\xa2\xbb\x18#\b\x06\x12\x16\n" +
-	"\fcustom_model\x12\x04uuid\x18\x02(\x01J\x05error\x82\xd3\xe4\x93\x02!*\x1f/v2/gen-ai/custom_models/{uuid}\x12\xcf\x01\n" +
+	"\fcustom_model\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02!\x12\x1f/v2/gen-ai/custom_models/{uuid}\x90\x02\x01\x12\xdf\x01\n" +
+	"\x11DeleteCustomModel\x12%.agentsvc.v1.DeleteCustomModelRequest\x1a&.agentsvc.v1.DeleteCustomModelResponse\"{\xa2\xbb\x18P\b\x06\x12\x16\n" +
+	"\fcustom_model\x12\x04uuid\x18\x02(\x01J\a\n" +
+	"\x05errorJ)\n" +
+	"\x06status\x12\x1fDELETE_CUSTOM_MODEL_STATUS_FAIL\x82\xd3\xe4\x93\x02!*\x1f/v2/gen-ai/custom_models/{uuid}\x12\xcf\x01\n" +
 	"\x19UpdateCustomModelMetadata\x12-.agentsvc.v1.UpdateCustomModelMetadataRequest\x1a..agentsvc.v1.UpdateCustomModelMetadataResponse\"S\xa2\xbb\x18\x1c\b\x05\x12\x16\n" +
 	"\fcustom_model\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02-:\x01*2(/v2/gen-ai/custom_models/{uuid}/metadataB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 

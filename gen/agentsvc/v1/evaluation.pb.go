@@ -7,6 +7,7 @@
 package agentsvcv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	structpb "google.golang.org/protobuf/types/known/structpb"
@@ -1009,7 +1010,7 @@ var File_agentsvc_v1_evaluation_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"\n" +
-	"\x1cagentsvc/v1/evaluation.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\t\n" +
+	"\x1cagentsvc/v1/evaluation.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\t\n" +
 	"\x12EvaluationTestCase\x12;\n" +
 	"\varchived_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"archivedAt\x129\n" +
@@ -1148,10 +1149,10 @@ const file_agentsvc_v1_evaluation_proto_rawDesc = "" +
 	"\n" +
 	"deleted_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tdeletedAtB\x11\n" +
 	"\x0f_scoring_promptB\x18\n" +
-	"\x16_requires_ground_truth\"\xff\x01\n" +
+	"\x16_requires_ground_truth\"\x89\x02\n" +
 	"\n" +
-	"StarMetric\x12$\n" +
-	"\vmetric_uuid\x18\x01 \x01(\tH\x00R\n" +
+	"StarMetric\x12.\n" +
+	"\vmetric_uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01H\x00R\n" +
 	"metricUuid\x88\x01\x01\x12\x17\n" +
 	"\x04name\x18\x02 \x01(\tH\x01R\x04name\x88\x01\x01\x120\n" +
 	"\x11success_threshold\x18\x03 \x01(\x01H\x02R\x10successThreshold\x88\x01\x01\x127\n" +

@@ -2682,7 +2682,7 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x14agent_workspace_name\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 H\x00R\x12agentWorkspaceName\x88\x01\x01\x123\n" +
 	"\fdataset_uuid\x18\x02 \x01(\tB\v\xbaH\b\xc8\x01\x01r\x03\xb0\x01\x01H\x01R\vdatasetUuid\x88\x01\x01\x12/\n" +
 	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x90NH\x02R\vdescription\x88\x01\x01\x12,\n" +
-	"\ametrics\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10\xe8\a\"\x05r\x03\x18\xe8\aR\ametrics\x12&\n" +
+	"\ametrics\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10\xe8\a\"\x05r\x03\xb0\x01\x01R\ametrics\x12&\n" +
 	"\x04name\x18\x05 \x01(\tB\r\xbaH\n" +
 	"\xc8\x01\x01r\x05\x10\x01\x18\xff\x01H\x03R\x04name\x88\x01\x01\x128\n" +
 	"\vstar_metric\x18\x06 \x01(\v2\x17.agentsvc.v1.StarMetricR\n" +
@@ -2796,7 +2796,7 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x13evaluation_run_uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x11evaluationRunUuid\"\x95\x01\n" +
 	"\x19WaitEvaluationRunResponse\x12A\n" +
 	"\x0eevaluation_run\x18\x01 \x01(\v2\x1a.agentsvc.v1.EvaluationRunR\revaluationRun\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x83*\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xe3*\n" +
 	"\x11EvaluationService\x12\xa4\x01\n" +
 	"\x16ListEvaluationDatasets\x12*.agentsvc.v1.ListEvaluationDatasetsRequest\x1a+.agentsvc.v1.ListEvaluationDatasetsResponse\"1\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v2/gen-ai/evaluation_datasets\x90\x02\x01\x12\x8c\x03\n" +
 	"\x17CreateEvaluationDataset\x12+.agentsvc.v1.CreateEvaluationDatasetRequest\x1a,.agentsvc.v1.CreateEvaluationDatasetResponse\"\x95\x02\xa2\xbb\x18\xe7\x01\b\x04\x12\x17\n" +
@@ -2823,13 +2823,14 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x11evaluation_metric\x12\vmetric_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x027:\x01*\x1a2/v2/gen-ai/custom_evaluation_metrics/{metric_uuid}\x12\xeb\x01\n" +
 	"\x1cDeleteCustomEvaluationMetric\x120.agentsvc.v1.DeleteCustomEvaluationMetricRequest\x1a1.agentsvc.v1.DeleteCustomEvaluationMetricResponse\"f\xa2\xbb\x18(\b\x06\x12\"\n" +
 	"\x11evaluation_metric\x12\vmetric_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x024*2/v2/gen-ai/custom_evaluation_metrics/{metric_uuid}\x12\xa9\x01\n" +
-	"\x17ListEvaluationTestCases\x12+.agentsvc.v1.ListEvaluationTestCasesRequest\x1a,.agentsvc.v1.ListEvaluationTestCasesResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/evaluation_test_cases\x90\x02\x01\x12\xb5\x04\n" +
-	"\x18CreateEvaluationTestCase\x12,.agentsvc.v1.CreateEvaluationTestCaseRequest\x1a-.agentsvc.v1.CreateEvaluationTestCaseResponse\"\xbb\x03\xa2\xbb\x18\x8b\x03\b\x04\x12\x17\n" +
+	"\x17ListEvaluationTestCases\x12+.agentsvc.v1.ListEvaluationTestCasesRequest\x1a,.agentsvc.v1.ListEvaluationTestCasesResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/evaluation_test_cases\x90\x02\x01\x12\xe5\x04\n" +
+	"\x18CreateEvaluationTestCase\x12,.agentsvc.v1.CreateEvaluationTestCaseRequest\x1a-.agentsvc.v1.CreateEvaluationTestCaseResponse\"\xeb\x03\xa2\xbb\x18\xbb\x03\b\x04\x12\x17\n" +
 	"\x04team\x12\rmutation.team\x18\x02\x12$\n" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x01\x12\x1d\n" +
 	"\tworkspace\x12\x0eworkspace_uuid\x18\x02\x12%\n" +
 	"\tworkspace\x12\x14agent_workspace_name\x18\x02 \x01\x12\x1e\n" +
-	"\x11evaluation_metric\x12\ametrics\x18\x01\"&\n" +
+	"\x11evaluation_metric\x12\ametrics\x18\x01\x12.\n" +
+	"\x11evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01\"&\n" +
 	"\x14evaluation_test_case\x12\x0etest_case_uuid(\x032\x8e\x01\n" +
 	")EvaluationService.ListEvaluationTestCases\x1a\x15evaluation_test_cases\"\f\n" +
 	"\x04name\x12\x04name*\n" +
@@ -2838,11 +2839,12 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x1aListEvaluationTestCaseRuns\x12..agentsvc.v1.ListEvaluationTestCaseRunsRequest\x1a/.agentsvc.v1.ListEvaluationTestCaseRunsResponse\"\x92\x01\xa2\xbb\x187\b\x01\x123\n" +
 	"\x14evaluation_test_case\x12\x19evaluation_test_case_uuid\x18\x01\x82\xd3\xe4\x93\x02N\x12L/v2/gen-ai/evaluation_test_cases/{evaluation_test_case_uuid}/evaluation_runs\x90\x02\x01\x12\xdc\x01\n" +
 	"\x15GetEvaluationTestCase\x12).agentsvc.v1.GetEvaluationTestCaseRequest\x1a*.agentsvc.v1.GetEvaluationTestCaseResponse\"l\xa2\xbb\x18,\b\x02\x12(\n" +
-	"\x14evaluation_test_case\x12\x0etest_case_uuid\x18\x01\x82\xd3\xe4\x93\x023\x121/v2/gen-ai/evaluation_test_cases/{test_case_uuid}\x90\x02\x01\x12\xe5\x02\n" +
-	"\x18UpdateEvaluationTestCase\x12,.agentsvc.v1.UpdateEvaluationTestCaseRequest\x1a-.agentsvc.v1.UpdateEvaluationTestCaseResponse\"\xeb\x01\xa2\xbb\x18\xaa\x01\b\x05\x12(\n" +
+	"\x14evaluation_test_case\x12\x0etest_case_uuid\x18\x01\x82\xd3\xe4\x93\x023\x121/v2/gen-ai/evaluation_test_cases/{test_case_uuid}\x90\x02\x01\x12\x95\x03\n" +
+	"\x18UpdateEvaluationTestCase\x12,.agentsvc.v1.UpdateEvaluationTestCaseRequest\x1a-.agentsvc.v1.UpdateEvaluationTestCaseResponse\"\x9b\x02\xa2\xbb\x18\xda\x01\b\x05\x12(\n" +
 	"\x14evaluation_test_case\x12\x0etest_case_uuid\x18\x02\x12$\n" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x01\x12+\n" +
-	"\x11evaluation_metric\x12\x14metrics.metric_uuids\x18\x01(\x01B'EvaluationService.GetEvaluationTestCase\x82\xd3\xe4\x93\x026:\x01*\x1a1/v2/gen-ai/evaluation_test_cases/{test_case_uuid}\x12\xd7\x04\n" +
+	"\x11evaluation_metric\x12\x14metrics.metric_uuids\x18\x01\x12.\n" +
+	"\x11evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01(\x01B'EvaluationService.GetEvaluationTestCase\x82\xd3\xe4\x93\x026:\x01*\x1a1/v2/gen-ai/evaluation_test_cases/{test_case_uuid}\x12\xd7\x04\n" +
 	"\x15RunEvaluationTestCase\x12).agentsvc.v1.RunEvaluationTestCaseRequest\x1a*.agentsvc.v1.RunEvaluationTestCaseResponse\"\xe6\x03\xa2\xbb\x18\xbc\x03\b\x04\x12(\n" +
 	"\x14evaluation_test_case\x12\x0etest_case_uuid\x18\x02\x12\x16\n" +
 	"\x05agent\x12\vagent_uuids\x18\x02\x12.\n" +

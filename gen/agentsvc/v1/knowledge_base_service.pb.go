@@ -218,8 +218,7 @@ func (x *ListKnowledgeBasesResponse) GetFreshness() *Freshness {
 
 type CreateKnowledgeBaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifier of the DigitalOcean OpenSearch database this knowledge base will use, optional. If not provided, we
-	// create a new database for the knowledge base in the same region as the knowledge base.
+	// Id of a database to use; absent: a new one. For administrators: a database may be another team's.
 	DatabaseId *string `protobuf:"bytes,1,opt,name=database_id,json=databaseId,proto3,oneof" json:"database_id,omitempty"`
 	// Where the documents come from. More can be added later.
 	Datasources []*DataSourceInput `protobuf:"bytes,2,rep,name=datasources,proto3" json:"datasources,omitempty"`
@@ -528,7 +527,7 @@ type UpdateKnowledgeBaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unique id of the knowledge base.
 	Uuid string `protobuf:"bytes,1,opt,name=uuid,proto3" json:"uuid,omitempty"`
-	// The id of the DigitalOcean database this knowledge base will use, optional.
+	// Id of the database. For administrators: a database may be another team's.
 	DatabaseId *string `protobuf:"bytes,2,opt,name=database_id,json=databaseId,proto3,oneof" json:"database_id,omitempty"`
 	// Knowledge base name.
 	Name *string `protobuf:"bytes,3,opt,name=name,proto3,oneof" json:"name,omitempty"`
@@ -1762,18 +1761,20 @@ const file_agentsvc_v1_knowledge_base_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"\x95\x01\n" +
 	"\x19WaitKnowledgeBaseResponse\x12A\n" +
 	"\x0eknowledge_base\x18\x01 \x01(\v2\x1a.agentsvc.v1.KnowledgeBaseR\rknowledgeBase\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xe0\x16\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x96\x17\n" +
 	"\x14KnowledgeBaseService\x12\x94\x01\n" +
-	"\x12ListKnowledgeBases\x12&.agentsvc.v1.ListKnowledgeBasesRequest\x1a'.agentsvc.v1.ListKnowledgeBasesResponse\"-\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v2/gen-ai/knowledge_bases\x90\x02\x01\x12\xca\x02\n" +
-	"\x13CreateKnowledgeBase\x12'.agentsvc.v1.CreateKnowledgeBaseRequest\x1a(.agentsvc.v1.CreateKnowledgeBaseResponse\"\xdf\x01\xa2\xbb\x18\xb5\x01\b\x04\x12\x17\n" +
-	"\x04team\x12\rmutation.team\x18\x02\"%\n" +
+	"\x12ListKnowledgeBases\x12&.agentsvc.v1.ListKnowledgeBasesRequest\x1a'.agentsvc.v1.ListKnowledgeBasesResponse\"-\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v2/gen-ai/knowledge_bases\x90\x02\x01\x12\xe5\x02\n" +
+	"\x13CreateKnowledgeBase\x12'.agentsvc.v1.CreateKnowledgeBaseRequest\x1a(.agentsvc.v1.CreateKnowledgeBaseResponse\"\xfa\x01\xa2\xbb\x18\xd0\x01\b\x04\x12\x17\n" +
+	"\x04team\x12\rmutation.team\x18\x02\x12\x19\n" +
+	"\bdatabase\x12\vdatabase_id\x18\x02\"%\n" +
 	"\x0eknowledge_base\x12\x13knowledge_base.uuid(\x022o\n" +
 	"'KnowledgeBaseService.ListKnowledgeBases\x1a\x0fknowledge_bases2%KnowledgeBaseService.GetKnowledgeBase:\f\n" +
 	"\x04uuid\x12\x04uuid\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v2/gen-ai/knowledge_bases\x12\xad\x01\n" +
 	"\x10GetKnowledgeBase\x12$.agentsvc.v1.GetKnowledgeBaseRequest\x1a%.agentsvc.v1.GetKnowledgeBaseResponse\"L\xa2\xbb\x18\x1c\b\x02\x12\x18\n" +
-	"\x0eknowledge_base\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/knowledge_bases/{uuid}\x90\x02\x01\x12\xb8\x01\n" +
-	"\x13UpdateKnowledgeBase\x12'.agentsvc.v1.UpdateKnowledgeBaseRequest\x1a(.agentsvc.v1.UpdateKnowledgeBaseResponse\"N\xa2\xbb\x18\x1e\b\x05\x12\x18\n" +
-	"\x0eknowledge_base\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/knowledge_bases/{uuid}\x12\xb5\x01\n" +
+	"\x0eknowledge_base\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/knowledge_bases/{uuid}\x90\x02\x01\x12\xd3\x01\n" +
+	"\x13UpdateKnowledgeBase\x12'.agentsvc.v1.UpdateKnowledgeBaseRequest\x1a(.agentsvc.v1.UpdateKnowledgeBaseResponse\"i\xa2\xbb\x189\b\x05\x12\x18\n" +
+	"\x0eknowledge_base\x12\x04uuid\x18\x02\x12\x19\n" +
+	"\bdatabase\x12\vdatabase_id\x18\x02(\x01\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/knowledge_bases/{uuid}\x12\xb5\x01\n" +
 	"\x13DeleteKnowledgeBase\x12'.agentsvc.v1.DeleteKnowledgeBaseRequest\x1a(.agentsvc.v1.DeleteKnowledgeBaseResponse\"K\xa2\xbb\x18\x1e\b\x06\x12\x18\n" +
 	"\x0eknowledge_base\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02#*!/v2/gen-ai/knowledge_bases/{uuid}\x12\xe2\x01\n" +
 	"\x1aCreateDataSourceUploadUrls\x12..agentsvc.v1.CreateDataSourceUploadUrlsRequest\x1a/.agentsvc.v1.CreateDataSourceUploadUrlsResponse\"c\xa2\xbb\x18\x12\b\x03\x12\x0e\n" +

@@ -2020,7 +2020,7 @@ const file_agentsvc_v1_model_evaluation_service_proto_rawDesc = "" +
 	"\fdownload_url\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00R\vdownloadUrl\x88\x01\x01\x129\n" +
 	"\n" +
 	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\x0f\n" +
-	"\r_download_url2\xe0\x1a\n" +
+	"\r_download_url2\xf0\x1c\n" +
 	"\x16ModelEvaluationService\x12\x83\x02\n" +
 	"&CreateModelEvaluationDatasetUploadUrls\x12:.agentsvc.v1.CreateModelEvaluationDatasetUploadUrlsRequest\x1a;.agentsvc.v1.CreateModelEvaluationDatasetUploadUrlsResponse\"`\xa2\xbb\x18\x12\b\x03\x12\x0e\n" +
 	"\x04team\x12\x04team\x18\x02\x82\xd3\xe4\x93\x02D:\x01*\"?/v2/gen-ai/model_evaluation/datasets/file_upload_presigned_urls\x12\xb5\x01\n" +
@@ -2030,14 +2030,19 @@ const file_agentsvc_v1_model_evaluation_service_proto_rawDesc = "" +
 	"\x17model_evaluation_preset\x12\x10eval_preset_uuid\x18\x01\x82\xd3\xe4\x93\x028\x126/v2/gen-ai/model_evaluation_presets/{eval_preset_uuid}\x90\x02\x01\x12\xf7\x01\n" +
 	"\x1bDeleteModelEvaluationPreset\x12/.agentsvc.v1.DeleteModelEvaluationPresetRequest\x1a0.agentsvc.v1.DeleteModelEvaluationPresetResponse\"u\xa2\xbb\x183\b\x06\x12-\n" +
 	"\x17model_evaluation_preset\x12\x10eval_preset_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x028*6/v2/gen-ai/model_evaluation_presets/{eval_preset_uuid}\x12\xa9\x01\n" +
-	"\x17ListModelEvaluationRuns\x12+.agentsvc.v1.ListModelEvaluationRunsRequest\x1a,.agentsvc.v1.ListModelEvaluationRunsResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/model_evaluation_runs\x90\x02\x01\x12\xf1\x04\n" +
-	"\x18CreateModelEvaluationRun\x12,.agentsvc.v1.CreateModelEvaluationRunRequest\x1a-.agentsvc.v1.CreateModelEvaluationRunResponse\"\xf7\x03\xa2\xbb\x18\xc7\x03\b\x04\x12\x17\n" +
+	"\x17ListModelEvaluationRuns\x12+.agentsvc.v1.ListModelEvaluationRunsRequest\x1a,.agentsvc.v1.ListModelEvaluationRunsResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/model_evaluation_runs\x90\x02\x01\x12\xcb\x06\n" +
+	"\x18CreateModelEvaluationRun\x12,.agentsvc.v1.CreateModelEvaluationRunRequest\x1a-.agentsvc.v1.CreateModelEvaluationRunResponse\"\xd1\x05\xa2\xbb\x18\xa1\x05\b\x04\x12\x17\n" +
 	"\x04team\x12\rmutation.team\x18\x02\x12$\n" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x01\x12-\n" +
 	"\x17model_evaluation_preset\x12\x10eval_preset_uuid\x18\x01\x12)\n" +
 	"\x17model_evaluation_metric\x12\fmetric_uuids\x18\x01\x12(\n" +
-	"\fcustom_model\x12\x14candidate_model_uuid\x18\x01(\x01\x12(\n" +
-	"\fmodel_router\x12\x14candidate_model_uuid\x18\x01(\x01\"%\n" +
+	"\fcustom_model\x12\x14candidate_model_uuid\x18\x01(\x01\x124\n" +
+	"\x17model_evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01\x12(\n" +
+	"\fmodel_router\x12\x14candidate_model_uuid\x18\x01(\x01\x12*\n" +
+	"\fcustom_model\x12\x14candidate_model_name\x18\x01 \x01(\x01\x12*\n" +
+	"\fmodel_router\x12\x14candidate_model_name\x18\x01 \x01(\x01\x12$\n" +
+	"\fcustom_model\x12\x10judge_model_uuid\x18\x01(\x01\x12$\n" +
+	"\fmodel_router\x12\x10judge_model_uuid\x18\x01(\x01\"%\n" +
 	"\x14model_evaluation_run\x12\reval_run_uuid(\x032\x7f\n" +
 	".ModelEvaluationService.ListModelEvaluationRuns\x1a\x04runs\"\f\n" +
 	"\x04name\x12\x04name*\n" +
@@ -2046,9 +2051,11 @@ const file_agentsvc_v1_model_evaluation_service_proto_rawDesc = "" +
 	"\x15GetModelEvaluationRun\x12).agentsvc.v1.GetModelEvaluationRunRequest\x1a*.agentsvc.v1.GetModelEvaluationRunResponse\"j\xa2\xbb\x18+\b\x02\x12'\n" +
 	"\x14model_evaluation_run\x12\reval_run_uuid\x18\x01\x82\xd3\xe4\x93\x022\x120/v2/gen-ai/model_evaluation_runs/{eval_run_uuid}\x90\x02\x01\x12\x94\x02\n" +
 	"\x18UpdateModelEvaluationRun\x12,.agentsvc.v1.UpdateModelEvaluationRunRequest\x1a-.agentsvc.v1.UpdateModelEvaluationRunResponse\"\x9a\x01\xa2\xbb\x18[\b\x05\x12'\n" +
-	"\x14model_evaluation_run\x12\reval_run_uuid\x18\x02(\x01B,ModelEvaluationService.GetModelEvaluationRun\x82\xd3\xe4\x93\x025:\x01*20/v2/gen-ai/model_evaluation_runs/{eval_run_uuid}\x12\xe9\x01\n" +
-	"\x18DeleteModelEvaluationRun\x12,.agentsvc.v1.DeleteModelEvaluationRunRequest\x1a-.agentsvc.v1.DeleteModelEvaluationRunResponse\"p\xa2\xbb\x184\b\x06\x12'\n" +
-	"\x14model_evaluation_run\x12\reval_run_uuid\x18\x02(\x01J\x05error\x82\xd3\xe4\x93\x022*0/v2/gen-ai/model_evaluation_runs/{eval_run_uuid}\x12\xd3\x03\n" +
+	"\x14model_evaluation_run\x12\reval_run_uuid\x18\x02(\x01B,ModelEvaluationService.GetModelEvaluationRun\x82\xd3\xe4\x93\x025:\x01*20/v2/gen-ai/model_evaluation_runs/{eval_run_uuid}\x12\x9f\x02\n" +
+	"\x18DeleteModelEvaluationRun\x12,.agentsvc.v1.DeleteModelEvaluationRunRequest\x1a-.agentsvc.v1.DeleteModelEvaluationRunResponse\"\xa5\x01\xa2\xbb\x18i\b\x06\x12'\n" +
+	"\x14model_evaluation_run\x12\reval_run_uuid\x18\x02(\x01J\a\n" +
+	"\x05errorJ1\n" +
+	"\x06status\x12'DELETE_MODEL_EVALUATION_RUN_STATUS_FAIL\x82\xd3\xe4\x93\x022*0/v2/gen-ai/model_evaluation_runs/{eval_run_uuid}\x12\xd3\x03\n" +
 	"\x18CancelModelEvaluationRun\x12,.agentsvc.v1.CancelModelEvaluationRunRequest\x1a-.agentsvc.v1.CancelModelEvaluationRunResponse\"\xd9\x02\xa2\xbb\x18\x92\x02\b\x05\x12'\n" +
 	"\x14model_evaluation_run\x12\reval_run_uuid\x18\x02(\x032\xb4\x01\n" +
 	",ModelEvaluationService.GetModelEvaluationRun\x12\x1e\n" +

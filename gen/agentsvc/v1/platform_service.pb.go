@@ -204,7 +204,9 @@ type GetOAuth2UrlRequest struct {
 	// The redirect url.
 	RedirectUrl *string `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3,oneof" json:"redirect_url,omitempty"`
 	// The same as redirect_url, by the name that the vendor's own example uses.
-	RedirectUri   *string `protobuf:"bytes,3,opt,name=redirect_uri,json=redirectUri,proto3,oneof" json:"redirect_uri,omitempty"`
+	RedirectUri *string `protobuf:"bytes,3,opt,name=redirect_uri,json=redirectUri,proto3,oneof" json:"redirect_uri,omitempty"`
+	// Why, in words; shown in the audit history.
+	Reason        string `protobuf:"bytes,101,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -260,12 +262,17 @@ func (x *GetOAuth2UrlRequest) GetRedirectUri() string {
 	return ""
 }
 
+func (x *GetOAuth2UrlRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type GetOAuth2UrlResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where to send the person.
-	Url *string `protobuf:"bytes,1,opt,name=url,proto3,oneof" json:"url,omitempty"`
-	// How current the answer is.
-	Freshness     *Freshness `protobuf:"bytes,103,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	Url           *string `protobuf:"bytes,1,opt,name=url,proto3,oneof" json:"url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,13 +312,6 @@ func (x *GetOAuth2UrlResponse) GetUrl() string {
 		return *x.Url
 	}
 	return ""
-}
-
-func (x *GetOAuth2UrlResponse) GetFreshness() *Freshness {
-	if x != nil {
-		return x.Freshness
-	}
-	return nil
 }
 
 type CreateDropboxTokensRequest struct {
@@ -461,17 +461,17 @@ const file_agentsvc_v1_platform_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18e \x01(\tB\x04\xa0\xbb\x18\x01R\rnextPageToken\x12#\n" +
 	"\n" +
 	"total_size\x18f \x01(\x05B\x04\xa0\xbb\x18\x01R\ttotalSize\x12:\n" +
-	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xd8\x01\n" +
+	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xfe\x01\n" +
 	"\x13GetOAuth2UrlRequest\x122\n" +
 	"\x04type\x18\x01 \x01(\tB\x19\xbaH\x16\xc8\x01\x01r\x11R\x06googleR\adropboxH\x00R\x04type\x88\x01\x01\x120\n" +
 	"\fredirect_url\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 H\x01R\vredirectUrl\x88\x01\x01\x120\n" +
-	"\fredirect_uri\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 H\x02R\vredirectUri\x88\x01\x01B\a\n" +
+	"\fredirect_uri\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 H\x02R\vredirectUri\x88\x01\x01\x12$\n" +
+	"\x06reason\x18e \x01(\tB\f\xbaH\x05r\x03\x18\xe8\a\xa0\xbb\x18\x01R\x06reasonB\a\n" +
 	"\x05_typeB\x0f\n" +
 	"\r_redirect_urlB\x0f\n" +
-	"\r_redirect_uri\"q\n" +
+	"\r_redirect_uri\"5\n" +
 	"\x14GetOAuth2UrlResponse\x12\x15\n" +
-	"\x03url\x18\x01 \x01(\tH\x00R\x03url\x88\x01\x01\x12:\n" +
-	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshnessB\x06\n" +
+	"\x03url\x18\x01 \x01(\tH\x00R\x03url\x88\x01\x01B\x06\n" +
 	"\x04_url\"\xda\x01\n" +
 	"\x1aCreateDropboxTokensRequest\x12)\n" +
 	"\x04code\x18\x01 \x01(\tB\x10\xbaH\n" +
@@ -485,10 +485,10 @@ const file_agentsvc_v1_platform_service_proto_rawDesc = "" +
 	"\rrefresh_token\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00R\frefreshToken\x88\x01\x01\x12\x1e\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x01R\x05token\x88\x01\x01B\x10\n" +
 	"\x0e_refresh_tokenB\b\n" +
-	"\x06_token2\xb7\x03\n" +
+	"\x06_token2\xb4\x03\n" +
 	"\x0fPlatformService\x12w\n" +
-	"\vListRegions\x12\x1f.agentsvc.v1.ListRegionsRequest\x1a .agentsvc.v1.ListRegionsResponse\"%\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/v2/gen-ai/regions\x90\x02\x01\x12}\n" +
-	"\fGetOAuth2Url\x12 .agentsvc.v1.GetOAuth2UrlRequest\x1a!.agentsvc.v1.GetOAuth2UrlResponse\"(\xa2\xbb\x18\x04\b\x02\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v2/gen-ai/oauth2/url\x90\x02\x01\x12\xab\x01\n" +
+	"\vListRegions\x12\x1f.agentsvc.v1.ListRegionsRequest\x1a .agentsvc.v1.ListRegionsResponse\"%\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/v2/gen-ai/regions\x90\x02\x01\x12z\n" +
+	"\fGetOAuth2Url\x12 .agentsvc.v1.GetOAuth2UrlRequest\x1a!.agentsvc.v1.GetOAuth2UrlResponse\"%\xa2\xbb\x18\x04\b\x03\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v2/gen-ai/oauth2/url\x12\xab\x01\n" +
 	"\x13CreateDropboxTokens\x12'.agentsvc.v1.CreateDropboxTokensRequest\x1a(.agentsvc.v1.CreateDropboxTokensResponse\"A\xa2\xbb\x18\x12\b\x03\x12\x0e\n" +
 	"\x04team\x12\x04team\x18\x02\x82\xd3\xe4\x93\x02%:\x01*\" /v2/gen-ai/oauth2/dropbox/tokensB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
@@ -520,18 +520,17 @@ var file_agentsvc_v1_platform_service_proto_depIdxs = []int32{
 	6, // 0: agentsvc.v1.ListRegionsRequest.max_staleness:type_name -> google.protobuf.Duration
 	7, // 1: agentsvc.v1.ListRegionsResponse.regions:type_name -> agentsvc.v1.Region
 	8, // 2: agentsvc.v1.ListRegionsResponse.freshness:type_name -> agentsvc.v1.Freshness
-	8, // 3: agentsvc.v1.GetOAuth2UrlResponse.freshness:type_name -> agentsvc.v1.Freshness
-	0, // 4: agentsvc.v1.PlatformService.ListRegions:input_type -> agentsvc.v1.ListRegionsRequest
-	2, // 5: agentsvc.v1.PlatformService.GetOAuth2Url:input_type -> agentsvc.v1.GetOAuth2UrlRequest
-	4, // 6: agentsvc.v1.PlatformService.CreateDropboxTokens:input_type -> agentsvc.v1.CreateDropboxTokensRequest
-	1, // 7: agentsvc.v1.PlatformService.ListRegions:output_type -> agentsvc.v1.ListRegionsResponse
-	3, // 8: agentsvc.v1.PlatformService.GetOAuth2Url:output_type -> agentsvc.v1.GetOAuth2UrlResponse
-	5, // 9: agentsvc.v1.PlatformService.CreateDropboxTokens:output_type -> agentsvc.v1.CreateDropboxTokensResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	0, // 3: agentsvc.v1.PlatformService.ListRegions:input_type -> agentsvc.v1.ListRegionsRequest
+	2, // 4: agentsvc.v1.PlatformService.GetOAuth2Url:input_type -> agentsvc.v1.GetOAuth2UrlRequest
+	4, // 5: agentsvc.v1.PlatformService.CreateDropboxTokens:input_type -> agentsvc.v1.CreateDropboxTokensRequest
+	1, // 6: agentsvc.v1.PlatformService.ListRegions:output_type -> agentsvc.v1.ListRegionsResponse
+	3, // 7: agentsvc.v1.PlatformService.GetOAuth2Url:output_type -> agentsvc.v1.GetOAuth2UrlResponse
+	5, // 8: agentsvc.v1.PlatformService.CreateDropboxTokens:output_type -> agentsvc.v1.CreateDropboxTokensResponse
+	6, // [6:9] is the sub-list for method output_type
+	3, // [3:6] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_platform_service_proto_init() }

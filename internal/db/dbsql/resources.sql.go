@@ -105,7 +105,8 @@ func (q *Queries) AmendBody(ctx context.Context, arg AmendBodyParams) error {
 }
 
 const claimParts = `-- name: ClaimParts :exec
-UPDATE resources SET team_id = $1 WHERE parent_kind = $2 AND parent_uuid = $3 AND team_id IS NULL
+UPDATE resources SET team_id = $1
+ WHERE parent_kind = $2 AND parent_uuid = $3 AND team_id IS NULL AND deleted_at IS NULL
 `
 
 type ClaimPartsParams struct {
@@ -212,20 +213,26 @@ func (q *Queries) CloseRoutesOf(ctx context.Context, arg CloseRoutesOfParams) er
 const confirmResources = `-- name: ConfirmResources :exec
 UPDATE resources
    SET summary_synced_at = $1::timestamptz,
-       body_synced_at = CASE WHEN dirty_since IS NULL AND body_synced_at IS NOT NULL THEN greatest(body_synced_at, $1::timestamptz) ELSE body_synced_at END
- WHERE kind = $2 AND uuid = ANY ($3::uuid[])
+       body_synced_at = CASE WHEN $2::boolean AND dirty_since IS NULL AND body_synced_at IS NOT NULL THEN greatest(body_synced_at, $1::timestamptz) ELSE body_synced_at END
+ WHERE kind = $3 AND uuid = ANY ($4::uuid[])
 `
 
 type ConfirmResourcesParams struct {
 	At    time.Time
+	Whole bool
 	Kind  string
 	Uuids []uuid.UUID
 }
 
 // A list showed them as we hold them: their bodies are as current, unless they are
-// known to be behind.
+// known to be behind, or have what lists do not show.
 func (q *Queries) ConfirmResources(ctx context.Context, arg ConfirmResourcesParams) error {
-	_, err := q.db.Exec(ctx, confirmResources, arg.At, arg.Kind, arg.Uuids)
+	_, err := q.db.Exec(ctx, confirmResources,
+		arg.At,
+		arg.Whole,
+		arg.Kind,
+		arg.Uuids,
+	)
 	return err
 }
 

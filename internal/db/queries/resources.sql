@@ -102,7 +102,8 @@ UPDATE resources r SET deleted_at = clock_timestamp(), dirty_since = NULL, dirty
 
 -- name: ClaimParts :exec
 -- The parts of what was claimed.
-UPDATE resources SET team_id = @team_id WHERE parent_kind = @parent_kind AND parent_uuid = @parent_uuid AND team_id IS NULL;
+UPDATE resources SET team_id = @team_id
+ WHERE parent_kind = @parent_kind AND parent_uuid = @parent_uuid AND team_id IS NULL AND deleted_at IS NULL;
 
 -- name: ForgetBody :exec
 -- The list showed another version than the body we hold: the body must be read again.
@@ -110,10 +111,10 @@ UPDATE resources SET body_synced_at = NULL WHERE kind = @kind AND uuid = @uuid;
 
 -- name: ConfirmResources :exec
 -- A list showed them as we hold them: their bodies are as current, unless they are
--- known to be behind.
+-- known to be behind, or have what lists do not show.
 UPDATE resources
    SET summary_synced_at = @at::timestamptz,
-       body_synced_at = CASE WHEN dirty_since IS NULL AND body_synced_at IS NOT NULL THEN greatest(body_synced_at, @at::timestamptz) ELSE body_synced_at END
+       body_synced_at = CASE WHEN @whole::boolean AND dirty_since IS NULL AND body_synced_at IS NOT NULL THEN greatest(body_synced_at, @at::timestamptz) ELSE body_synced_at END
  WHERE kind = @kind AND uuid = ANY (@uuids::uuid[]);
 
 -- name: AmendBody :exec

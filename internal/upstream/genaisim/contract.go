@@ -82,12 +82,7 @@ func loadContract() *contract {
 		}
 		con.operations[key] = parsed
 		con.root.add(parsed)
-		// Clients repeat the ids of the path in the body, documented or not.
-		for _, param := range parsed.params {
-			if _, documented := parsed.body.fields[param]; !documented {
-				parsed.body.fields[param] = paramSchema(param)
-			}
-		}
+		types.beyondContract(parsed)
 	}
 	return con
 }

@@ -45,10 +45,14 @@
 //
 // # What is assumed
 //
-//   - A null and an empty string mean "not given", save for the description of
-//     an agent, a model router, a workspace or a custom model and the license
-//     of the latter, which an empty string clears. Empty lists, zeros and false
-//     are given. An unset enum (..._UNKNOWN, ..._UNSPECIFIED) is not.
+//   - A null, also for a list, and an empty string mean "not given", save for
+//     the description of an agent, a model router, a workspace or a custom model
+//     and the license of the latter, which an empty string clears. Empty lists,
+//     zeros and false are given. An unset enum (..._UNKNOWN, ..._UNSPECIFIED) is
+//     not.
+//   - What the vendor's own clients send beyond the reference is taken and means
+//     nothing: the ids of the path, also as body_uuid and the like, the region in
+//     an update of an agent, the embedding model in one of a knowledge base.
 //   - Without Config.Strict unknown fields are ignored, values of wrong types
 //     are converted if that is plain ("5" for 5) and ignored otherwise. With it
 //     they are answered 422, which the vendor does not document. A body that is

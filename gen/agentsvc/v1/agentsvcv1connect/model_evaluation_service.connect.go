@@ -79,7 +79,8 @@ type ModelEvaluationServiceClient interface {
 	// ListModelEvaluationMetrics answers the metrics for models, from our copy: those of the vendor, and those of their
 	// own that the caller may see.
 	ListModelEvaluationMetrics(context.Context, *v1.ListModelEvaluationMetricsRequest) (*v1.ListModelEvaluationMetricsResponse, error)
-	// ListModelEvaluationPresets answers the saved ways of evaluating, from our copy. Every caller sees all of them.
+	// ListModelEvaluationPresets answers the saved ways of evaluating that the caller may see, from our copy. A preset
+	// belongs to the team whose run saved it.
 	ListModelEvaluationPresets(context.Context, *v1.ListModelEvaluationPresetsRequest) (*v1.ListModelEvaluationPresetsResponse, error)
 	// GetModelEvaluationPreset answers one preset.
 	GetModelEvaluationPreset(context.Context, *v1.GetModelEvaluationPresetRequest) (*v1.GetModelEvaluationPresetResponse, error)
@@ -328,7 +329,8 @@ type ModelEvaluationServiceHandler interface {
 	// ListModelEvaluationMetrics answers the metrics for models, from our copy: those of the vendor, and those of their
 	// own that the caller may see.
 	ListModelEvaluationMetrics(context.Context, *v1.ListModelEvaluationMetricsRequest) (*v1.ListModelEvaluationMetricsResponse, error)
-	// ListModelEvaluationPresets answers the saved ways of evaluating, from our copy. Every caller sees all of them.
+	// ListModelEvaluationPresets answers the saved ways of evaluating that the caller may see, from our copy. A preset
+	// belongs to the team whose run saved it.
 	ListModelEvaluationPresets(context.Context, *v1.ListModelEvaluationPresetsRequest) (*v1.ListModelEvaluationPresetsResponse, error)
 	// GetModelEvaluationPreset answers one preset.
 	GetModelEvaluationPreset(context.Context, *v1.GetModelEvaluationPresetRequest) (*v1.GetModelEvaluationPresetResponse, error)

@@ -48,7 +48,8 @@ const (
 type PlatformServiceClient interface {
 	// ListRegions answers the data centers, from our copy.
 	ListRegions(context.Context, *v1.ListRegionsRequest) (*v1.ListRegionsResponse, error)
-	// GetOAuth2Url answers where a person allows the platform to read their Google Drive or Dropbox.
+	// GetOAuth2Url answers where a person allows the platform to read their Google Drive or Dropbox. Each call makes a
+	// URL of its own, for one consent; handing it out is an event.
 	GetOAuth2Url(context.Context, *v1.GetOAuth2UrlRequest) (*v1.GetOAuth2UrlResponse, error)
 	// CreateDropboxTokens exchanges the one-time code of a person's consent for tokens. They are in this answer and
 	// nowhere else; if it is lost, the person must consent again. Handing them out is an event.
@@ -77,7 +78,6 @@ func NewPlatformServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			httpClient,
 			baseURL+PlatformServiceGetOAuth2UrlProcedure,
 			connect.WithSchema(platformServiceMethods.ByName("GetOAuth2Url")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		createDropboxTokens: connect.NewClient[v1.CreateDropboxTokensRequest, v1.CreateDropboxTokensResponse](
@@ -127,7 +127,8 @@ func (c *platformServiceClient) CreateDropboxTokens(ctx context.Context, req *v1
 type PlatformServiceHandler interface {
 	// ListRegions answers the data centers, from our copy.
 	ListRegions(context.Context, *v1.ListRegionsRequest) (*v1.ListRegionsResponse, error)
-	// GetOAuth2Url answers where a person allows the platform to read their Google Drive or Dropbox.
+	// GetOAuth2Url answers where a person allows the platform to read their Google Drive or Dropbox. Each call makes a
+	// URL of its own, for one consent; handing it out is an event.
 	GetOAuth2Url(context.Context, *v1.GetOAuth2UrlRequest) (*v1.GetOAuth2UrlResponse, error)
 	// CreateDropboxTokens exchanges the one-time code of a person's consent for tokens. They are in this answer and
 	// nowhere else; if it is lost, the person must consent again. Handing them out is an event.
@@ -152,7 +153,6 @@ func NewPlatformServiceHandler(svc PlatformServiceHandler, opts ...connect.Handl
 		PlatformServiceGetOAuth2UrlProcedure,
 		svc.GetOAuth2Url,
 		connect.WithSchema(platformServiceMethods.ByName("GetOAuth2Url")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	platformServiceCreateDropboxTokensHandler := connect.NewUnaryHandlerSimple(

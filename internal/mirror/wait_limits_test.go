@@ -1,0 +1,125 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
+)
+
+func TestWaitsEndWithTheirCallers(t *testing.T) {
+	t.Parallel()
+	clock := &clock{}
+	w := newWorld(t, genaisim.Config{Now: clock.now, DeployTime: time.Hour}, plenty, func(c *Config) { c.PollEvery = time.Hour })
+	id := w.create("checkout")
+	req := &pb.WaitAgentRequest{Uuid: id}
+
+	ctx, leave := context.WithCancel(t.Context())
+	follow := await(ctx, t, w.Mirror, w.payer, req, &pb.WaitAgentResponse{})
+	follow.next()
+	leave()
+	if err := follow.end(); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled, it ended with %v", err)
+	}
+	follow = await(within(t, time.Second), t, w.Mirror, w.payer, req, &pb.WaitAgentResponse{})
+	follow.next()
+	err := follow.end()
+	requireReason(t, pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, err)
+	if !strings.Contains(err.Error(), "STATUS_WAITING_FOR_DEPLOYMENT") || !strings.Contains(err.Error(), id) {
+		t.Errorf("it ended with %v", err)
+	}
+	broken := errors.New("the stream broke")
+	err = w.Wait(t.Context(), w.payer, req, &pb.WaitAgentResponse{}, func(proto.Message) error { return broken })
+	if !errors.Is(err, broken) {
+		t.Errorf("told to nobody, it ended with %v", err)
+	}
+	err = w.Wait(t.Context(), w.payer, &pb.WaitAgentRequest{Uuid: genaisim.ModelLlama}, &pb.WaitAgentResponse{}, nil)
+	requireReason(t, pb.ErrorReason_ERROR_REASON_NOT_FOUND, err)
+	if err := w.Wait(t.Context(), w.payer, &pb.GetModelRouterRequest{Uuid: id}, &pb.WaitAgentResponse{}, nil); err == nil {
+		t.Error("one can wait for a router")
+	}
+}
+
+// TestAWaitLeavesTheBudgetToOthers has no spare calls, so that nothing new is learnt.
+func TestAWaitLeavesTheBudgetToOthers(t *testing.T) {
+	t.Parallel()
+	clock := &clock{}
+	w := newWorld(t, genaisim.Config{Now: clock.now, DeployTime: time.Hour}, quickly, func(c *Config) {
+		c.Budget = budget.New(c.Store, budget.DefaultAccount, budget.Limits{PerMinute: 10, PerHour: 10}, c.Log)
+	})
+	id := w.create("checkout")
+	clock.pass(2 * time.Hour)
+	for range 7 {
+		if _, err := w.budget.Take(t.Context(), budget.For{Purpose: budget.Change, Method: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := w.mark()
+	follow := await(within(t, 2*time.Second), t, w.Mirror, w.payer, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{})
+	follow.next()
+	requireReason(t, pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, follow.end())
+	if asked := w.asked(start); len(asked) > 0 {
+		t.Errorf("asked %v", asked)
+	}
+}
+
+// TestAWaitForWhatIsNotStoredYet begins while a change is under way, so that what the vendor
+// shows is left to its settling.
+func TestAWaitForWhatIsNotStoredYet(t *testing.T) {
+	t.Parallel()
+	clock := &clock{}
+	w := newWorld(t, genaisim.Config{Now: clock.now, DeployTime: time.Hour}, plenty, quickly)
+	for name, prepare := range map[string]string{
+		"listed and never read": "UPDATE resources SET body = NULL, body_synced_at = NULL WHERE kind = 'agent' AND uuid = $1",
+		"never seen":            "DELETE FROM resources WHERE kind = 'agent' AND uuid = $1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock.ahead.Store(0)
+			id := w.create(name)
+			w.exec(prepare, id)
+			s := w.sent(w.payments, &pb.UpdateAgentRequest{Uuid: id, Description: new("x")})
+			ctx := within(t, soon)
+			follow := await(ctx, t, w.Mirror, w.auditor, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{})
+			message, progress := follow.next()
+			shown, _ := message.(*pb.WaitAgentResponse)
+			if shown.GetAgent().GetName() != name || progress.GetStatus() != "STATUS_WAITING_FOR_DEPLOYMENT" || progress.GetOutcome() != 0 {
+				t.Errorf("at first %v", message)
+			}
+			w.settled(s)
+			clock.pass(2 * time.Hour)
+			follow.reaches("STATUS_RUNNING", succeeded)
+			for _, request := range w.sim.Requests() {
+				if strings.HasSuffix(request.Path, uuid.Nil.String()) {
+					t.Fatal("it asked for nothing at all")
+				}
+			}
+		})
+	}
+}
+
+// TestAWaitSeesOurOwnChangeFirst waits for what is known to be behind.
+func TestAWaitSeesOurOwnChangeFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{}, plenty, quickly)
+	id := w.create("checkout")
+	w.exec("UPDATE resources SET dirty_since = clock_timestamp() WHERE uuid = $1", id)
+	if err := w.sim.SetFaults([]genaisim.Fault{{Method: "GET", Status: 503}}); err != nil {
+		t.Fatal(err)
+	}
+	follow := await(t.Context(), t, w.Mirror, w.payer, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{})
+	if _, progress := follow.next(); progress.GetOutcome() != 0 || !progress.GetFreshness().GetStale() || progress.GetStatus() != "STATUS_RUNNING" {
+		t.Errorf("at first %v", progress)
+	}
+	if err := w.sim.SetFaults(nil); err != nil {
+		t.Fatal(err)
+	}
+	follow.reaches("STATUS_RUNNING", succeeded)
+}
