@@ -14,8 +14,15 @@ const minSecret = 6
 // Scrubbed stands where a secret was found in a text that is none.
 const Scrubbed = "[redacted]"
 
+// minPart is the shortest part of a secret that counts as one, if it has a digit: the
+// others are words, such as those of a Digest's fields.
+const minPart = 8
+
+// between says that a character stands between the parts of a secret.
+func between(r rune) bool { return strings.ContainsRune(" \t\"'\\=,;", r) }
+
 // SecretValues are the texts of the secrets in m. What goes by "Bearer x" is known as x
-// as well, and what has several words by each of them.
+// as well, and what has several parts by those.
 func SecretValues(m proto.Message) []string {
 	var secrets []string
 	add := func(text string) {
@@ -33,8 +40,10 @@ func SecretValues(m proto.Message) []string {
 			if _, credentials, ok := strings.Cut(v.String(), " "); ok {
 				add(strings.TrimSpace(credentials))
 			}
-			for word := range strings.FieldsSeq(v.String()) {
-				add(strings.Trim(word, ",;\"'"))
+			for part := range strings.FieldsFuncSeq(v.String(), between) {
+				if len(part) >= minPart && strings.ContainsAny(part, "0123456789") {
+					add(part)
+				}
 			}
 		}
 	}

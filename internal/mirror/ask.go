@@ -71,6 +71,7 @@ func (m *Mirror) ask(ctx context.Context, granted grant, method *methods.Method,
 	}
 	reply, err := m.client.Do(ctx, method, req, resp)
 	m.observe(ctx, call, reply, err)
+	methods.Scrub(resp, methods.SecretValues(resp)) // what the vendor repeats of one thing's secrets in another
 	return asked{begun: begun, misread: reply.Misread}, err
 }
 

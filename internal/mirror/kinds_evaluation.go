@@ -69,7 +69,7 @@ func modelEvaluations() []*kind {
 		{
 			name: "model_evaluation_run", summary: (*pb.ModelEvaluationRunListItem)(nil), full: (*pb.ModelEvaluationRun)(nil),
 			makes: &partOf{kind: "model_evaluation_preset", path: "eval_preset_uuid"},
-			list: "ModelEvaluationService.ListModelEvaluationRuns", items: "runs",
+			list:  "ModelEvaluationService.ListModelEvaluationRuns", items: "runs",
 			get: "ModelEvaluationService.GetModelEvaluationRun", id: "eval_run_uuid", item: "run",
 			columns: columns{uuid: "eval_run_uuid", name: "name", status: "status", created: "created_at"},
 			attributes: map[string]string{
