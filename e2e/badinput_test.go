@@ -81,7 +81,7 @@ type wireError struct {
 }
 
 // unpack reads the detail of m's type into m.
-func (e wireError) unpack(t *testing.T, m proto.Message) bool {
+func (e *wireError) unpack(t *testing.T, m proto.Message) bool {
 	t.Helper()
 	for _, d := range e.Details {
 		if d.Type != string(m.ProtoReflect().Descriptor().FullName()) {

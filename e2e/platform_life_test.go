@@ -82,6 +82,7 @@ func follow[Resp any, M interface {
 }
 
 func (p *platformLife) knowledge(t *testing.T) {
+	t.Helper()
 	made, err := p.mine.bases.CreateKnowledgeBase(t.Context(), &pb.CreateKnowledgeBaseRequest{
 		Name: new("rules"), EmbeddingModelUuid: new(genaisim.ModelEmbedding), Region: new(genaisim.DefaultRegion),
 		ProjectId: new(genaisim.DefaultProject), Datasources: []*pb.DataSourceInput{{
@@ -113,6 +114,7 @@ func (p *platformLife) knowledge(t *testing.T) {
 
 // index waits with many at once, who share what is asked of the vendor.
 func (p *platformLife) index(t *testing.T) {
+	t.Helper()
 	first, err := p.mine.indexing.ListKnowledgeBaseIndexingJobs(t.Context(), &pb.ListKnowledgeBaseIndexingJobsRequest{KnowledgeBaseUuid: p.base})
 	if err != nil || len(first.GetJobs()) != 1 {
 		t.Fatalf("a new knowledge base has the jobs %v, %v", first.GetJobs(), err)
@@ -167,6 +169,7 @@ func (p *platformLife) index(t *testing.T) {
 }
 
 func (p *platformLife) evaluate(t *testing.T) {
+	t.Helper()
 	ctx := t.Context()
 	urls, err := p.mine.evaluations.CreateEvaluationDatasetUploadUrls(ctx, &pb.CreateEvaluationDatasetUploadUrlsRequest{
 		Files: []*pb.PresignedUrlFile{{FileName: new("prompts.csv"), FileSize: new(uint64(600))}}, Reason: "prompts to judge by",
@@ -214,6 +217,7 @@ func (p *platformLife) evaluate(t *testing.T) {
 
 // hidden is all of it as another team sees it.
 func (p *platformLife) hidden(t *testing.T) {
+	t.Helper()
 	ctx := t.Context()
 	refused := func(what string, err error) {
 		t.Helper()
@@ -252,6 +256,7 @@ func (p *platformLife) hidden(t *testing.T) {
 
 // leave deletes the knowledge base: what was part of it is gone, and the agent lost it.
 func (p *platformLife) leave(t *testing.T) {
+	t.Helper()
 	if _, err := p.mine.bases.DeleteKnowledgeBase(t.Context(), &pb.DeleteKnowledgeBaseRequest{Uuid: p.base}); err != nil {
 		t.Fatal(err)
 	}
@@ -267,6 +272,7 @@ func (p *platformLife) leave(t *testing.T) {
 
 // history is complete, and tells of nothing as done by others.
 func (p *platformLife) history(t *testing.T) {
+	t.Helper()
 	got := column[string](t, p.w, `SELECT action || ' ' || resource_kind FROM audit_events e JOIN teams t ON t.id = e.team_id
 		WHERE t.name = 'payments' AND outcome = 'SUCCEEDED' AND origin = 'API' ORDER BY recorded_at`)
 	want := []string{
