@@ -1,6 +1,8 @@
 package methods
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -14,20 +16,19 @@ const minSecret = 6
 // Scrubbed stands where a secret was found in a text that is none.
 const Scrubbed = "[redacted]"
 
-// minPart is the shortest part of a secret that counts as one, if it has a digit: the
-// others are words, such as those of a Digest's fields.
-const minPart = 8
-
-// between says that a character stands between the parts of a secret.
-func between(r rune) bool { return strings.ContainsRune(" \t\"'\\=,;", r) }
-
-// SecretValues are the texts of the secrets in m. What goes by "Bearer x" is known as x
-// as well, and what has several parts by those.
+// SecretValues are the texts of the secrets in m, also in the form that they have within a
+// JSON text. What goes by "Bearer x" is known as x as well. Smaller parts do not count:
+// words of a secret stand in innocent texts too, and what is taken out of those is lost to
+// whoever reads them.
 func SecretValues(m proto.Message) []string {
 	var secrets []string
 	add := func(text string) {
-		if len(text) >= minSecret {
-			secrets = append(secrets, text)
+		if len(text) < minSecret {
+			return
+		}
+		secrets = append(secrets, text)
+		if quoted := quotedJSON(text); quoted != text {
+			secrets = append(secrets, quoted)
 		}
 	}
 	var walk func(m protoreflect.Message, secret bool)
@@ -40,11 +41,6 @@ func SecretValues(m proto.Message) []string {
 			if _, credentials, ok := strings.Cut(v.String(), " "); ok {
 				add(strings.TrimSpace(credentials))
 			}
-			for part := range strings.FieldsFuncSeq(v.String(), between) {
-				if len(part) >= minPart && strings.ContainsAny(part, "0123456789") {
-					add(part)
-				}
-			}
 		}
 	}
 	walk = func(m protoreflect.Message, secret bool) {
@@ -55,6 +51,17 @@ func SecretValues(m proto.Message) []string {
 	}
 	walk(m.ProtoReflect(), false)
 	return secrets
+}
+
+// quotedJSON is a text as it stands between the quotes of a JSON string.
+func quotedJSON(text string) string {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false) // most who write JSON write < as it is
+	if err := encoder.Encode(text); err != nil {
+		return text
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(out.String(), `"`), "\"\n")
 }
 
 // Scrub takes the secrets out of all texts of m that are not secrets themselves. A

@@ -51,3 +51,22 @@ func TestEchoedSecretsAreTakenOut(t *testing.T) {
 		t.Error("nothing to take out changed something")
 	}
 }
+
+// A vendor may repeat a secret as it stood in the JSON that it was sent. Words of a secret
+// alone are no secrets: taking them out would lose what innocent texts say.
+func TestWhatCountsAsAnEcho(t *testing.T) {
+	t.Parallel()
+	request := &pb.UpdateAgentRequest{McpServers: []*pb.McpServer{{Authorization: new(`Digest username="agents2026", response="0a1b<2c3d"`)}}}
+	response := &pb.UpdateAgentResponse{Agent: &pb.Agent{
+		Description: new(`got {"authorization": "Digest username=\"agents2026\", response=\"0a1b<2c3d\""}`),
+		Instruction: new(`it is username="agents2026", response="0a1b<2c3d".`),
+		Name:        new("agents2026"),
+	}}
+	methods.Scrub(response, methods.SecretValues(request))
+	want := &pb.Agent{
+		Description: new(`got {"authorization": "[redacted]"}`), Instruction: new("it is [redacted]."), Name: new("agents2026"),
+	}
+	if !proto.Equal(response.GetAgent(), want) {
+		t.Errorf("the answer is %s", prototext.Format(response.GetAgent()))
+	}
+}
