@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
@@ -72,5 +75,41 @@ func TestStopsWhenIdle(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("it took %s to stop", took)
+	}
+}
+
+// TestStreamsEndWhenTheServiceStops follows an agent that takes an hour to be deployed.
+func TestStreamsEndWhenTheServiceStops(t *testing.T) {
+	w := newWorld(t)
+	w.vendor = newVendor(t, genaisim.Config{DeployTime: time.Hour})
+	s := w.serve(t)
+	agent := newAgent(t, s.as(t, w.payments), "takes-its-time")
+	clients := map[string]*client{"gRPC": s.overGRPC(t, w.payments), "Connect": s.as(t, w.payments)}
+	open := map[string]*connect.ServerStreamForClient[pb.WaitAgentResponse]{}
+	for protocol, c := range clients {
+		stream, err := c.agents.WaitAgent(t.Context(), &pb.WaitAgentRequest{Uuid: agent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !stream.Receive() || stream.Msg().GetProgress().GetOutcome() != pb.WaitProgress_OUTCOME_WAITING {
+			t.Fatalf("%s: at first %v, %v", protocol, stream.Msg(), stream.Err())
+		}
+		open[protocol] = stream
+	}
+	begun := time.Now()
+	s.signal(t, syscall.SIGTERM)
+	for protocol, stream := range open {
+		for stream.Receive() {
+			t.Logf("%s: %v", protocol, stream.Msg().GetProgress())
+		}
+		if detail[*errdetails.ErrorInfo](stream.Err()).GetReason() != pb.ErrorReason_ERROR_REASON_STOPPING.String() || connect.CodeOf(stream.Err()) != connect.CodeUnavailable {
+			t.Errorf("%s: the stream ended with %v", protocol, stream.Err())
+		}
+	}
+	if code := s.wait(t); code != 0 {
+		t.Errorf("the process ended with %d", code)
+	}
+	if took := time.Since(begun); took > 8*time.Second {
+		t.Errorf("streams kept it for %s", took)
 	}
 }

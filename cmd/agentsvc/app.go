@@ -40,8 +40,8 @@ const (
 	// lameDuck is how long calls are still taken after health checks were told that
 	// there will be no more, so that balancers can look elsewhere first.
 	lameDuck = time.Second
-	// finish is how long calls under way may take at the end. Halfway, those that still
-	// wait are told under which id their work goes on.
+	// finish is how long calls under way may take at the end. Streams end at once; halfway,
+	// calls that still wait are told under which id their work goes on.
 	finish = 20 * time.Second
 	// partitionsEvery is how often the next months of the history are made ready.
 	partitionsEvery = 12 * time.Hour
@@ -156,8 +156,8 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	}
 
 	server := service.NewHTTPServer(a.server, a.tls, a.log)
-	calls, endCalls := context.WithCancel(context.WithoutCancel(ctx))
-	defer endCalls()
+	calls, endCalls := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endCalls(nil)
 	server.BaseContext = func(net.Listener) context.Context { return calls }
 	served := make(chan error, 1)
 	go func() {
@@ -186,7 +186,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 }
 
 // stop takes no new calls and lets those under way finish.
-func (a *app) stop(ctx context.Context, server *http.Server, endCalls context.CancelFunc) {
+func (a *app) stop(ctx context.Context, server *http.Server, endCalls context.CancelCauseFunc) {
 	a.log.InfoContext(ctx, "stopping")
 	a.server.SetServing(false)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), lameDuck+finish)
@@ -195,7 +195,8 @@ func (a *app) stop(ctx context.Context, server *http.Server, endCalls context.Ca
 	case <-grace.Done():
 	case <-time.After(lameDuck):
 	}
-	halfway := time.AfterFunc(finish/2, endCalls)
+	a.server.EndStreams()
+	halfway := time.AfterFunc(finish/2, func() { endCalls(service.ErrStopping) })
 	defer halfway.Stop()
 	if err := server.Shutdown(grace); err != nil {
 		a.log.WarnContext(ctx, "calls were broken off", slog.Any("error", err))

@@ -45,7 +45,7 @@ func codeOf(reason pb.ErrorReason) connect.Code {
 	case pb.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN:
 		return connect.CodeUnknown
 	case pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, pb.ErrorReason_ERROR_REASON_VENDOR_CREDENTIALS,
-		pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE:
+		pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE, pb.ErrorReason_ERROR_REASON_STOPPING:
 		return connect.CodeUnavailable
 	case pb.ErrorReason_ERROR_REASON_VENDOR_PROTOCOL, pb.ErrorReason_ERROR_REASON_INTERNAL:
 		return connect.CodeInternal

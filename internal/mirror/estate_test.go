@@ -25,6 +25,13 @@ type clock struct{ ahead atomic.Int64 }
 func (c *clock) now() time.Time       { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
 
+// passTo puts the time forward to the next time it is that hour.
+func (c *clock) passTo(hour int) {
+	year, month, day := c.now().UTC().Date()
+	at := time.Date(year, month, day, hour, 0, 0, 0, time.UTC)
+	c.pass((at.Sub(c.now()) + 24*time.Hour) % (24 * time.Hour))
+}
+
 // estate is one resource of each kind that a team can own, by its uuid.
 type estate struct {
 	team uuid.UUID

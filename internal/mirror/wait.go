@@ -20,6 +20,7 @@ import (
 type outcome = pb.WaitProgress_Outcome
 
 const (
+	waitsOn   = pb.WaitProgress_OUTCOME_WAITING
 	succeeded = pb.WaitProgress_OUTCOME_SUCCEEDED
 	failed    = pb.WaitProgress_OUTCOME_FAILED
 	gone      = pb.WaitProgress_OUTCOME_GONE
@@ -67,7 +68,7 @@ func (m *Mirror) Wait(ctx context.Context, caller identity.Caller, req, resp pro
 		if err != nil {
 			return err
 		}
-		ended := progress.GetOutcome() != pb.WaitProgress_OUTCOME_UNSPECIFIED
+		ended := progress.GetOutcome() != waitsOn
 		if last == nil || ended || !proto.Equal(last, body) {
 			if err := tell(waitMessage(resp, k, body, progress)); err != nil || ended {
 				return err
@@ -89,7 +90,7 @@ func (m *Mirror) progress(
 	ctx context.Context, caller identity.Caller, k *kind, id uuid.UUID, row dbsql.Resource, first reading,
 ) (proto.Message, *pb.WaitProgress, error) {
 	r := reading{body: proto.Clone(first.body), freshness: first.freshness}
-	progress := &pb.WaitProgress{Status: text(first.body, k.columns.status), Freshness: first.freshness}
+	progress := &pb.WaitProgress{Outcome: waitsOn, Status: text(first.body, k.columns.status), Freshness: first.freshness}
 	if row.Body != nil {
 		behind := row.DirtySince != nil || row.BodySyncedAt == nil
 		var err error
@@ -97,8 +98,8 @@ func (m *Mirror) progress(
 			return nil, nil, err
 		}
 		progress.Status, progress.Freshness = row.Status, r.freshness
-		if !behind { // else a change is not seen yet
-			progress.Outcome = k.ends[row.Status]
+		if end, ends := k.ends[row.Status]; ends && !behind { // else a change is not seen yet
+			progress.Outcome = end
 		}
 	}
 	if err := m.hideNeighbours(ctx, caller, k, r.body); err != nil {

@@ -90,7 +90,7 @@ func TestAWaitForWhatIsNotStoredYet(t *testing.T) {
 			follow := await(ctx, t, w.Mirror, w.auditor, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{})
 			message, progress := follow.next()
 			shown, _ := message.(*pb.WaitAgentResponse)
-			if shown.GetAgent().GetName() != name || progress.GetStatus() != "STATUS_WAITING_FOR_DEPLOYMENT" || progress.GetOutcome() != 0 {
+			if shown.GetAgent().GetName() != name || progress.GetStatus() != "STATUS_WAITING_FOR_DEPLOYMENT" || progress.GetOutcome() != waitsOn {
 				t.Errorf("at first %v", message)
 			}
 			w.settled(s)
@@ -115,7 +115,7 @@ func TestAWaitSeesOurOwnChangeFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	follow := await(t.Context(), t, w.Mirror, w.payer, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{})
-	if _, progress := follow.next(); progress.GetOutcome() != 0 || !progress.GetFreshness().GetStale() || progress.GetStatus() != "STATUS_RUNNING" {
+	if _, progress := follow.next(); progress.GetOutcome() != waitsOn || !progress.GetFreshness().GetStale() || progress.GetStatus() != "STATUS_RUNNING" {
 		t.Errorf("at first %v", progress)
 	}
 	if err := w.sim.SetFaults(nil); err != nil {

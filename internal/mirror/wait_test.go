@@ -75,13 +75,13 @@ func (w *waiting) reaches(status string, want pb.WaitProgress_Outcome) {
 	for {
 		_, progress := w.next()
 		seen = append(seen, progress.GetStatus())
-		if progress.GetStatus() != status && progress.GetOutcome() == 0 {
+		if progress.GetStatus() != status && progress.GetOutcome() == waitsOn {
 			continue
 		}
 		if progress.GetOutcome() != want || progress.GetStatus() != status {
 			w.t.Fatalf("%v, want %s %s; by %v", progress, status, want, seen)
 		}
-		if want != 0 {
+		if want != waitsOn {
 			if err := w.end(); err != nil {
 				w.t.Fatalf("it ended with %v", err)
 			}
@@ -122,7 +122,7 @@ func TestWaitsFollowToTheEnd(t *testing.T) {
 		"STATUS_WAITING_FOR_DEPLOYMENT": agent, "CREATING": base, "INDEX_JOB_STATUS_PENDING": job, "EVALUATION_RUN_QUEUED": run,
 	} {
 		message, progress := follow.next()
-		if progress.GetStatus() != status || progress.GetOutcome() != 0 {
+		if progress.GetStatus() != status || progress.GetOutcome() != waitsOn {
 			t.Errorf("at first %v, want %s", progress, status)
 		}
 		named := false
@@ -135,13 +135,13 @@ func TestWaitsFollowToTheEnd(t *testing.T) {
 		}
 	}
 	clock.pass(long / 2)
-	agent.reaches("STATUS_DEPLOYING", 0)
-	run.reaches("EVALUATION_RUN_RUNNING_DATASET", 0)
+	agent.reaches("STATUS_DEPLOYING", waitsOn)
+	run.reaches("EVALUATION_RUN_RUNNING_DATASET", waitsOn)
 	clock.pass(long)
 	agent.reaches("STATUS_RUNNING", succeeded)
 	base.reaches("ONLINE", succeeded)
 	run.reaches("EVALUATION_RUN_SUCCESSFUL", succeeded)
-	job.reaches("INDEX_JOB_STATUS_IN_PROGRESS", 0) // it began when the database was there
+	job.reaches("INDEX_JOB_STATUS_IN_PROGRESS", waitsOn) // it began when the database was there
 	clock.pass(long)
 	job.reaches("INDEX_JOB_STATUS_COMPLETED", succeeded)
 	if told := w.told(); len(told) > 0 {
@@ -230,7 +230,7 @@ func TestWaitsEndWhateverHappens(t *testing.T) {
 			w.waitable(e)
 			ask := tc.req(w, e)
 			follow := await(t.Context(), t, w.Mirror, w.payer, ask, w.api.ByRequest(ask).Output.New().Interface())
-			if _, progress := follow.next(); progress.GetOutcome() != 0 {
+			if _, progress := follow.next(); progress.GetOutcome() != waitsOn {
 				t.Fatalf("at first %v", progress)
 			}
 			tc.happen(w, e)

@@ -32,7 +32,7 @@ import (
 //	body limit   around the body that the RPC layer reads
 //
 // In the RPC layer: the stages of [chain], then the checks of [requestChecks].
-func chain(cfg Config, checks []requestCheck) ([]connect.Interceptor, error) {
+func chain(streams context.Context, cfg Config, checks []requestCheck) ([]connect.Interceptor, error) {
 	telemetry, err := telemetryInterceptor(cfg.Meters, cfg.Tracer)
 	if err != nil {
 		return nil, err
@@ -44,6 +44,7 @@ func chain(cfg Config, checks []requestCheck) ([]connect.Interceptor, error) {
 		{"measures all that follows, and sees the codes that callers see", telemetry},
 		{"turns every error of the stages below into what its caller may see, and logs it once", &errorStage{log: cfg.Log}},
 		{"turns a panic into an error, which the stage above treats like any other", &recoverStage{log: cfg.Log}},
+		{"ends streams when the process stops, with an error that the stages above present", &streamStage{open: streams}},
 		{"lets only readable, valid, allowed requests through to the handlers", &checkStage{checks: checks}},
 	}
 	interceptors := make([]connect.Interceptor, 0, len(stages))

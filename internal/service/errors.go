@@ -45,6 +45,7 @@ func (s *errorStage) fail(ctx context.Context, spec connect.Spec, peer connect.P
 	if err == nil {
 		return nil
 	}
+	err = whyEnded(ctx, err)
 	id := header.Get(requestIDHeader)
 	out := present(err, id)
 	if peer.Protocol != connect.ProtocolConnect {
@@ -78,6 +79,15 @@ func (s *errorStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		return s.fail(ctx, conn.Spec(), conn.Peer(), conn.RequestHeader(), next(ctx, conn))
 	}
+}
+
+// whyEnded is the reason of ours for which a call's context was ended, if that is what err
+// is about; else err.
+func whyEnded(ctx context.Context, err error) error {
+	if reason, ours := errors.AsType[*fault.Error](context.Cause(ctx)); ours && errors.Is(err, context.Canceled) {
+		return reason
+	}
+	return err
 }
 
 // levelOf says whose problem a code is: ours is an error, the world's a warning,

@@ -93,6 +93,9 @@ type Server struct {
 	handler http.Handler
 	health  *grpchealth.StaticChecker
 	serving atomic.Bool
+	// streams is done when all streams are to end; see [Server.EndStreams].
+	streams    context.Context //nolint:containedctx // the life of all streams, which no call's context knows
+	endStreams context.CancelCauseFunc
 }
 
 // New makes a server, which serves at once; see [Server.SetServing].
@@ -104,6 +107,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.MaxRequestBytes = defaultMaxBytes
 	}
 	s := &Server{cfg: cfg, health: grpchealth.NewStaticChecker(cfg.names()...)}
+	s.streams, s.endStreams = context.WithCancelCause(context.Background()) //nolint:forbidigo // the server's life, not a call's
 	s.SetServing(true)
 	mux := http.NewServeMux()
 	if err := s.mountAPI(mux); err != nil {
@@ -136,7 +140,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	if err != nil {
 		return fmt.Errorf("making the validator of requests: %w", err)
 	}
-	interceptors, err := chain(s.cfg, requestChecks(validator, s.cfg.Guard))
+	interceptors, err := chain(s.streams, s.cfg, requestChecks(validator, s.cfg.Guard))
 	if err != nil {
 		return err
 	}

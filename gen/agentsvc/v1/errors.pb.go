@@ -74,6 +74,9 @@ const (
 	ErrorReason_ERROR_REASON_CALLER_CANCELLED ErrorReason = 19
 	// The deadline came before a read was answered. Code DEADLINE_EXCEEDED.
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 20
+	// The replica that took the call stops before it could answer; call again, and another takes it. A change goes on:
+	// repeat it with its idempotency key. Code UNAVAILABLE.
+	ErrorReason_ERROR_REASON_STOPPING ErrorReason = 21
 )
 
 // Enum value maps for ErrorReason.
@@ -100,6 +103,7 @@ var (
 		18: "ERROR_REASON_INTERNAL",
 		19: "ERROR_REASON_CALLER_CANCELLED",
 		20: "ERROR_REASON_DEADLINE_EXCEEDED",
+		21: "ERROR_REASON_STOPPING",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -123,6 +127,7 @@ var (
 		"ERROR_REASON_INTERNAL":               18,
 		"ERROR_REASON_CALLER_CANCELLED":       19,
 		"ERROR_REASON_DEADLINE_EXCEEDED":      20,
+		"ERROR_REASON_STOPPING":               21,
 	}
 )
 
@@ -157,7 +162,7 @@ var File_agentsvc_v1_errors_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xe5\x05\n" +
+	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\x80\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12 \n" +
@@ -180,7 +185,8 @@ const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"!ERROR_REASON_DATABASE_UNAVAILABLE\x10\x11\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12\x12!\n" +
 	"\x1dERROR_REASON_CALLER_CANCELLED\x10\x13\x12\"\n" +
-	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x14B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x14\x12\x19\n" +
+	"\x15ERROR_REASON_STOPPING\x10\x15B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_errors_proto_rawDescOnce sync.Once

@@ -25,29 +25,33 @@ const (
 type WaitProgress_Outcome int32
 
 const (
-	// It has not: more messages follow.
+	// Never sent.
 	WaitProgress_OUTCOME_UNSPECIFIED WaitProgress_Outcome = 0
+	// The wait goes on: more messages follow.
+	WaitProgress_OUTCOME_WAITING WaitProgress_Outcome = 1
 	// What was waited for has come about.
-	WaitProgress_OUTCOME_SUCCEEDED WaitProgress_Outcome = 1
+	WaitProgress_OUTCOME_SUCCEEDED WaitProgress_Outcome = 2
 	// It will not come about.
-	WaitProgress_OUTCOME_FAILED WaitProgress_Outcome = 2
+	WaitProgress_OUTCOME_FAILED WaitProgress_Outcome = 3
 	// The resource was deleted.
-	WaitProgress_OUTCOME_GONE WaitProgress_Outcome = 3
+	WaitProgress_OUTCOME_GONE WaitProgress_Outcome = 4
 )
 
 // Enum value maps for WaitProgress_Outcome.
 var (
 	WaitProgress_Outcome_name = map[int32]string{
 		0: "OUTCOME_UNSPECIFIED",
-		1: "OUTCOME_SUCCEEDED",
-		2: "OUTCOME_FAILED",
-		3: "OUTCOME_GONE",
+		1: "OUTCOME_WAITING",
+		2: "OUTCOME_SUCCEEDED",
+		3: "OUTCOME_FAILED",
+		4: "OUTCOME_GONE",
 	}
 	WaitProgress_Outcome_value = map[string]int32{
 		"OUTCOME_UNSPECIFIED": 0,
-		"OUTCOME_SUCCEEDED":   1,
-		"OUTCOME_FAILED":      2,
-		"OUTCOME_GONE":        3,
+		"OUTCOME_WAITING":     1,
+		"OUTCOME_SUCCEEDED":   2,
+		"OUTCOME_FAILED":      3,
+		"OUTCOME_GONE":        4,
 	}
 )
 
@@ -81,7 +85,7 @@ func (WaitProgress_Outcome) EnumDescriptor() ([]byte, []int) {
 // WaitProgress is how far something is that takes its time.
 type WaitProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How the wait ended.
+	// How the wait ended, if it has.
 	Outcome WaitProgress_Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=agentsvc.v1.WaitProgress_Outcome" json:"outcome,omitempty"`
 	// The state at the vendor, by the name of its enum value, such as "STATUS_DEPLOYING".
 	Status string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
@@ -146,16 +150,17 @@ var File_agentsvc_v1_wait_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_wait_proto_rawDesc = "" +
 	"\n" +
-	"\x16agentsvc/v1/wait.proto\x12\vagentsvc.v1\x1a\x1bagentsvc/v1/freshness.proto\"\xfa\x01\n" +
+	"\x16agentsvc/v1/wait.proto\x12\vagentsvc.v1\x1a\x1bagentsvc/v1/freshness.proto\"\x8f\x02\n" +
 	"\fWaitProgress\x12;\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2!.agentsvc.v1.WaitProgress.OutcomeR\aoutcome\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x124\n" +
-	"\tfreshness\x18\x03 \x01(\v2\x16.agentsvc.v1.FreshnessR\tfreshness\"_\n" +
+	"\tfreshness\x18\x03 \x01(\v2\x16.agentsvc.v1.FreshnessR\tfreshness\"t\n" +
 	"\aOutcome\x12\x17\n" +
-	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
-	"\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n" +
-	"\x0eOUTCOME_FAILED\x10\x02\x12\x10\n" +
-	"\fOUTCOME_GONE\x10\x03B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fOUTCOME_WAITING\x10\x01\x12\x15\n" +
+	"\x11OUTCOME_SUCCEEDED\x10\x02\x12\x12\n" +
+	"\x0eOUTCOME_FAILED\x10\x03\x12\x10\n" +
+	"\fOUTCOME_GONE\x10\x04B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_wait_proto_rawDescOnce sync.Once
