@@ -107,8 +107,11 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 		return nil, err
 	}
 	store := db.New(pool)
+	limits := budget.Limits{
+		PerMinute: cfg.PerMinute, PerHour: cfg.PerHour, Minute: cfg.MinuteWindow, Hour: cfg.HourWindow, Guard: cfg.RateGuard,
+	}
 	tokens := listing.NewTokens(ring.Derive("page tokens"))
-	account := budget.New(store, budget.DefaultAccount, budget.Limits{PerMinute: cfg.PerMinute, PerHour: cfg.PerHour}, log)
+	account := budget.New(store, budget.DefaultAccount, limits, log)
 	copied := mirror.New(mirror.Config{Store: store, Client: client, Budget: account, Tokens: tokens, Log: log, SyncEvery: cfg.SyncEvery})
 	engine, err := operation.New(operation.Config{
 		Store: store, Vendor: client, Budget: account, History: copied, Ring: ring, Log: log, Rules: service.Rules(copied),

@@ -35,6 +35,12 @@ type Config struct {
 	// PerMinute and PerHour (AGENTSVC_RATE_PER_MINUTE, AGENTSVC_RATE_PER_HOUR) are the
 	// vendor account's limits.
 	PerMinute, PerHour int
+	// MinuteWindow and HourWindow (AGENTSVC_RATE_MINUTE_WINDOW, AGENTSVC_RATE_HOUR_WINDOW)
+	// are how long "a minute" and "an hour" of those limits are: a minute and an hour at
+	// the vendor, less at a simulator whose windows are scaled down. RateGuard
+	// (AGENTSVC_RATE_GUARD) lengthens both, for calls that arrive closer together than
+	// they left.
+	MinuteWindow, HourWindow, RateGuard time.Duration
 	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once; 0: it
 	// makes none and only serves.
 	Workers int
@@ -56,6 +62,9 @@ func Default() Config {
 		Listen:        ":8080",
 		PerMinute:     250,
 		PerHour:       5000,
+		MinuteWindow:  time.Minute,
+		HourWindow:    time.Hour,
+		RateGuard:     100 * time.Millisecond,
 		Workers:       16,
 		SyncEvery:     time.Minute,
 		Lease:         15 * time.Second,
@@ -103,6 +112,9 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 	text("AGENTSVC_SEAL_KEYS_FILE", &c.SealKeysFile)
 	number("AGENTSVC_RATE_PER_MINUTE", &c.PerMinute)
 	number("AGENTSVC_RATE_PER_HOUR", &c.PerHour)
+	duration("AGENTSVC_RATE_MINUTE_WINDOW", &c.MinuteWindow)
+	duration("AGENTSVC_RATE_HOUR_WINDOW", &c.HourWindow)
+	duration("AGENTSVC_RATE_GUARD", &c.RateGuard)
 	number("AGENTSVC_WORKERS", &c.Workers)
 	number("AGENTSVC_DATABASE_CONNS", &c.DatabaseConns)
 	duration("AGENTSVC_SYNC_EVERY", &c.SyncEvery)
@@ -142,6 +154,9 @@ func (c Config) validate() error {
 	upstream, err := url.Parse(c.UpstreamURL)
 	wrong(err != nil || upstream.Host == "", "AGENTSVC_UPSTREAM_URL=%q is not a URL", c.UpstreamURL)
 	wrong(c.PerMinute < 1 || c.PerHour < 1, "AGENTSVC_RATE_PER_MINUTE and AGENTSVC_RATE_PER_HOUR must be at least 1")
+	wrong(c.MinuteWindow < time.Second || c.HourWindow < c.MinuteWindow,
+		"AGENTSVC_RATE_MINUTE_WINDOW must be at least 1s, and AGENTSVC_RATE_HOUR_WINDOW no shorter than that")
+	wrong(c.RateGuard <= 0 || c.RateGuard >= c.MinuteWindow, "AGENTSVC_RATE_GUARD must be more than 0 and less than AGENTSVC_RATE_MINUTE_WINDOW")
 	wrong(c.Workers < 0 || c.Workers > 1000, "AGENTSVC_WORKERS must be 0 to 1000")
 	wrong(c.DatabaseConns < 4, "AGENTSVC_DATABASE_CONNS must be at least 4")
 	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")

@@ -19,6 +19,8 @@ const stopTime = 5 * time.Second
 func BindFlags(flags *flag.FlagSet, cfg *Config) {
 	flags.IntVar(&cfg.RatePerMinute, "rate-per-minute", 250, "most `requests` answered in any minute, 0 for no limit")
 	flags.IntVar(&cfg.RatePerHour, "rate-per-hour", 5000, "most `requests` answered in any hour, 0 for no limit")
+	flags.DurationVar(&cfg.RateMinuteWindow, "rate-minute-window", time.Minute, "how long the `minute` of --rate-per-minute is")
+	flags.DurationVar(&cfg.RateHourWindow, "rate-hour-window", time.Hour, "how long the `hour` of --rate-per-hour is")
 	flags.IntVar(&cfg.SeedAgents, "seed-agents", 0, "`number` of agents that exist at the start")
 	flags.BoolVar(&cfg.Strict, "strict", false, "refuse requests that depart from the contract")
 	for _, phase := range []struct {
