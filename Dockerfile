@@ -13,7 +13,7 @@ RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
     -ldflags "-s -w -X main.version=${VERSION}" -o /agentsvc ./cmd/agentsvc
 
 FROM scratch
-# To trust the vendor's, the identity provider's and the database's certificates.
+# To trust the vendor's and the database's certificates.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /agentsvc /usr/local/bin/agentsvc
 # Nobody in particular: the process writes no files.

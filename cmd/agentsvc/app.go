@@ -90,7 +90,7 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	token, err := cfg.TokenSource()
+	token, err := cfg.TokenSource(log)
 	if err != nil {
 		return nil, err
 	}

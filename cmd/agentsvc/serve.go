@@ -18,7 +18,7 @@ func runServe(ctx context.Context, args []string, getenv func(string) string, st
 	flags.SetOutput(stderr)
 	cfg, err := config.Read(args, getenv, flags)
 	if err != nil {
-		return fmt.Errorf("the configuration is not complete:\n%w", err)
+		return fmt.Errorf("the configuration is wrong:\n%w", err)
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	return runApp(ctx, cfg, serviceTokens, log, nil)

@@ -55,6 +55,9 @@ func runToken(ctx context.Context, args []string, getenv func(string) string, st
 	}
 	defer pool.Close()
 	if err := command(ctx, db.New(pool), args[1:], stdout, stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		if old := schemaCurrent(ctx, pool); old != nil {
+			err = old // whatever it was, that comes first
+		}
 		return fmt.Errorf("token %s: %w", args[0], err)
 	}
 	return nil

@@ -165,12 +165,13 @@ func (c Config) validate() error {
 }
 
 // TokenSource is the vendor token whenever it is asked for: a token file is read
-// again when it was replaced.
-func (c Config) TokenSource() (func() string, error) {
+// again when it was replaced. While that cannot be done, which is logged once, the token
+// of before stays.
+func (c Config) TokenSource(log *slog.Logger) (func() string, error) {
 	if c.TokenFile == "" {
 		return func() string { return c.Token }, nil
 	}
-	source := &tokenFile{path: c.TokenFile}
+	source := &tokenFile{path: c.TokenFile, log: log}
 	if _, err := source.read(); err != nil {
 		return nil, err
 	}

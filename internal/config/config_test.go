@@ -3,6 +3,7 @@ package config_test
 import (
 	"flag"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,9 +90,10 @@ func TestTokenFileIsReadAgainWhenReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var log strings.Builder
 	now := time.Now()
 	write("first\n", now)
-	token, err := config.Config{TokenFile: path}.TokenSource()
+	token, err := config.Config{TokenFile: path}.TokenSource(slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil || token() != "first" {
 		t.Fatalf("got %v", err)
 	}
@@ -102,10 +104,15 @@ func TestTokenFileIsReadAgainWhenReplaced(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if got := token(); got != "second" {
-		t.Errorf("after the file was lost: %q", got)
+	for range 2 {
+		if got := token(); got != "second" {
+			t.Errorf("after the file was lost: %q", got)
+		}
 	}
-	if _, err := (config.Config{TokenFile: path}).TokenSource(); err == nil {
+	if n := strings.Count(log.String(), "token is kept"); n != 1 || strings.Contains(log.String(), "second") {
+		t.Errorf("the log says %q", log.String())
+	}
+	if _, err := (config.Config{TokenFile: path}).TokenSource(slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a start without the file was accepted")
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -13,20 +14,27 @@ import (
 // read, the token read before stays in force.
 type tokenFile struct {
 	path string
+	log  *slog.Logger
 
 	mu       sync.Mutex
 	current  string
 	modified time.Time
+	failing  bool // the log has it
 }
 
 func (f *tokenFile) token() string {
-	token, _ := f.read() // an error leaves the token of before
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	token, err := f.read() // an error leaves the token of before
+	if err != nil && !f.failing {
+		f.log.Warn("the vendor's token is kept as it was", slog.Any("error", err))
+	}
+	f.failing = err != nil
 	return token
 }
 
+// read reads the file if it was replaced. It is for whoever holds the lock.
 func (f *tokenFile) read() (string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return f.current, fmt.Errorf("looking at the token file: %w", err)

@@ -85,6 +85,6 @@ func appendText(to []byte, text string) []byte {
 }
 
 func refused() error {
-	return fault.Invalid("page_token", "does not belong to this request; repeat the filter and order of the first page, "+
+	return fault.Invalid("page_token", "does not belong to this request, or its key was replaced since; repeat the filter and order of the first page, "+
 		"or start again without it")
 }

@@ -114,6 +114,7 @@ func (c *Client) instrument(cfg Config) error {
 		return fmt.Errorf("making the drift counter: %w", err)
 	}
 	c.durations, err = meter.Float64Histogram("agentsvc.upstream.duration", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 		metric.WithDescription("Calls to the vendor; status 0 where no answer came."))
 	if err != nil {
 		return fmt.Errorf("making the histogram of durations: %w", err)
