@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -22,6 +23,8 @@ type Budget struct {
 	limits  Limits
 	log     *slog.Logger
 	now     func() time.Time
+	readers readers
+	wasOpen atomic.Bool // the breaker, as far as this process was told; for the log alone
 }
 
 // New makes the budget of an account, which must have its row in the database.
@@ -33,8 +36,12 @@ func New(store *db.Store, account string, limits Limits, log *slog.Logger) *Budg
 func (b *Budget) Account() string { return b.account }
 
 // Take waits until one call may go and grants it. A caller whose deadline comes
-// before the next call may go is refused at once, with the time to come back at.
+// before its turn is refused at once, with the time to come back at; so is everybody
+// while the vendor does not answer. Reads wait in fair order: see [readers].
 func (b *Budget) Take(ctx context.Context, f For) (Call, error) {
+	if f.Purpose == Read {
+		return b.takeInTurn(ctx, f)
+	}
 	for {
 		call, wait, err := b.try(ctx, f)
 		if err != nil || wait == 0 {
@@ -65,6 +72,9 @@ func (b *Budget) try(ctx context.Context, f For) (call Call, wait time.Duration,
 	err = b.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		room, err := b.Available(ctx, q, f.Purpose, 1)
 		if wait = room.Wait; err != nil || room.Calls == 0 {
+			if room.Away && f.Purpose != Sync {
+				return b.away(room.Wait)
+			}
 			return err
 		}
 		calls, err := b.Grant(ctx, q, room, f)
@@ -90,18 +100,6 @@ func (b *Budget) exhausted(wait time.Duration) error {
 	}
 }
 
-// Seen is what an answer of the vendor told about the budget.
-type Seen struct {
-	Status    int
-	Duration  time.Duration
-	RequestID string
-	// Limit and Remaining of the hour, -1 where the vendor did not say.
-	Limit, Remaining int
-	// RetryAfter comes with a 429.
-	RetryAfter time.Duration
-	Throttled  bool
-}
-
 // Observe records how a granted call went and corrects the budget by what the
 // vendor told. It runs on q: a change's settling, or the store itself.
 func (b *Budget) Observe(ctx context.Context, q *db.Queries, call Call, seen Seen) error {
@@ -118,6 +116,9 @@ func (b *Budget) Observe(ctx context.Context, q *db.Queries, call Call, seen See
 		if err := q.PauseAccount(ctx, dbsql.PauseAccountParams{Account: b.account, Seconds: pause.Seconds()}); err != nil {
 			return fmt.Errorf("pausing the account: %w", err)
 		}
+	}
+	if err := b.judge(ctx, q, call, seen.Verdict); err != nil {
+		return err
 	}
 	return b.learn(ctx, q, call, seen)
 }

@@ -107,6 +107,9 @@ type state struct {
 	lastCall int64
 	foreign  int
 	paused   time.Duration
+	// open: the breaker lets nothing but probes through, the next one after probeIn.
+	open    bool
+	probeIn time.Duration
 }
 
 // lock takes the budget of the account until q's transaction ends.
@@ -115,37 +118,66 @@ func (b *Budget) lock(ctx context.Context, q *db.Queries) (state, error) {
 	if err != nil {
 		return state{}, fmt.Errorf("locking the budget of account %q: %w", b.account, err)
 	}
-	s := state{lastCall: row.LastCall, paused: time.Duration(row.PausedSeconds * float64(time.Second))}
+	s := state{lastCall: row.LastCall, paused: seconds(row.PausedSeconds), open: row.IsOpen, probeIn: seconds(row.ProbeSeconds)}
 	if row.ForeignIsRecent {
 		s.foreign = int(row.ForeignUsed)
 	}
 	return s, nil
 }
 
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
 // window is one of the limits as it applies to a purpose now.
 type window struct {
 	limit  int64
 	length time.Duration
+	// reserve is how many more calls the limit has for more urgent purposes. Nobody leaves
+	// them unused for ever: see [Budget.dip].
+	reserve int64
 	// hearsay: the limit is the vendor's word about what others used. It must not silence
 	// us, or nothing could ever correct it.
 	hearsay bool
 }
+
+// whole is the window with its reserve.
+func (w window) whole() window { return window{limit: w.limit + w.reserve, length: w.length} }
+
+// pace is how fast the reserve may be drawn on by those it is not for.
+func (w window) pace() window { return window{limit: 1, length: w.length / time.Duration(w.reserve)} }
 
 // probeEvery is how often a call goes although others seem to have used up the hour: its
 // answer tells whether they have.
 const probeEvery = 15 * time.Second
 
 func (b *Budget) windows(s state, p Purpose) []window {
-	keep := func(limit int, reserve float64) int64 { return max(1, int64(float64(limit)*(1-reserve))) }
-	minute, hour := p.reserve()
-	all := []window{
-		{limit: keep(b.limits.PerMinute, minute), length: b.limits.Minute + b.limits.Guard},
-		{limit: keep(b.limits.PerHour, hour), length: b.limits.Hour + b.limits.Guard},
+	limited := func(limit int, length time.Duration, reserve float64) window {
+		kept := max(1, int64(float64(limit)*(1-reserve)))
+		return window{limit: kept, length: length + b.limits.Guard, reserve: int64(limit) - kept}
 	}
+	minute, hour := p.reserve()
+	all := []window{limited(b.limits.PerMinute, b.limits.Minute, minute), limited(b.limits.PerHour, b.limits.Hour, hour)}
 	if s.foreign > 0 {
-		all = append(all, window{limit: all[1].limit - int64(s.foreign), length: all[1].length, hearsay: true})
+		heard := all[1]
+		heard.limit, heard.hearsay = heard.limit-int64(s.foreign), true
+		all = append(all, heard)
 	}
 	return all
+}
+
+// dip says whether a call may be taken from a reserve that nobody else is drawing on: one
+// at a time, and no faster than the window gives the reserve back. So readers get all of
+// an hour that has no changes, and a change finds at most one call gone that it would
+// have had.
+func (b *Budget) dip(ctx context.Context, q *db.Queries, lastCall int64, w window, p Purpose) (n int, wait time.Duration, err error) {
+	if p != Read || w.reserve == 0 {
+		return 0, w.length, nil
+	}
+	for _, within := range []window{w.whole(), w.pace()} {
+		if n, wait, err = b.fits(ctx, q, lastCall, within, 1); err != nil || n == 0 {
+			return 0, wait, err
+		}
+	}
+	return 1, 0, nil
 }
 
 // Room is what the budget has room for, while its lock is held.
@@ -154,8 +186,11 @@ type Room struct {
 	Calls int
 	// Wait is how long until one may go, if none may now.
 	Wait time.Duration
+	// Away: none may, because the vendor does not answer.
+	Away bool
 
 	lastCall int64
+	probe    bool
 }
 
 // Available locks the account and says how many calls, up to most, may go now. The
@@ -169,10 +204,23 @@ func (b *Budget) Available(ctx context.Context, q *db.Queries, p Purpose, most i
 		return Room{Wait: s.paused}, nil
 	}
 	room := Room{Calls: most, lastCall: s.lastCall}
+	if s.open {
+		if p != Sync || s.probeIn > 0 {
+			return Room{Wait: max(s.probeIn, firstProbe/10), Away: true}, nil
+		}
+		room.Calls, room.probe = 1, true
+	}
 	for _, w := range b.windows(s, p) {
 		fits, wait, err := b.fits(ctx, q, s.lastCall, w, room.Calls)
 		if err != nil {
 			return Room{}, err
+		}
+		if fits == 0 {
+			var sooner time.Duration
+			if fits, sooner, err = b.dip(ctx, q, s.lastCall, w, p); err != nil {
+				return Room{}, err
+			}
+			wait = min(wait, sooner)
 		}
 		if fits == 0 && w.hearsay {
 			probe := window{limit: 1, length: probeEvery}
@@ -193,6 +241,7 @@ func (b *Budget) fits(ctx context.Context, q *db.Queries, lastCall int64, w wind
 	if w.limit <= 0 {
 		return 0, w.length, nil
 	}
+	most = int(min(int64(most), w.limit)) // who asks for more than all gets all
 	// A window longer than the log has been kept lets everything through.
 	first := lastCall + 1 - w.limit
 	last := first + int64(most) - 1
@@ -208,11 +257,11 @@ func (b *Budget) fits(ctx context.Context, q *db.Queries, lastCall int64, w wind
 	if n = most - int(young); n > 0 {
 		return n, 0, nil
 	}
-	seconds, err := q.CallExpiry(ctx, dbsql.CallExpiryParams{Account: b.account, Number: first, WindowSeconds: w.length.Seconds()})
+	left, err := q.CallExpiry(ctx, dbsql.CallExpiryParams{Account: b.account, Number: first, WindowSeconds: w.length.Seconds()})
 	if err != nil {
 		return 0, 0, fmt.Errorf("reading when a call leaves the window: %w", err)
 	}
-	return 0, max(time.Duration(seconds*float64(time.Second)), time.Millisecond), nil
+	return 0, max(seconds(left), time.Millisecond), nil
 }
 
 // Grant numbers one call for each element of whom, of which there are no more than
@@ -237,6 +286,11 @@ func (b *Budget) Grant(ctx context.Context, q *db.Queries, room Room, whom ...Fo
 	}
 	if err := q.SetLastCall(ctx, dbsql.SetLastCallParams{Account: b.account, LastCall: room.lastCall}); err != nil {
 		return nil, fmt.Errorf("numbering the granted calls: %w", err)
+	}
+	if room.probe {
+		if err := q.TakeProbe(ctx, dbsql.TakeProbeParams{Account: b.account, Seconds: probeLost.Seconds()}); err != nil {
+			return nil, fmt.Errorf("taking a probe: %w", err)
+		}
 	}
 	return calls, nil
 }

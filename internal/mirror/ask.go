@@ -79,13 +79,7 @@ func (m *Mirror) ask(ctx context.Context, granted grant, method *methods.Method,
 const observeTimeout = 5 * time.Second
 
 func (m *Mirror) observe(ctx context.Context, call budget.Call, reply upstream.Reply, failure error) {
-	seen := budget.Seen{
-		Status: reply.Status, Duration: reply.Duration, RequestID: reply.RequestID,
-		Limit: reply.Limit, Remaining: reply.Remaining, RetryAfter: reply.RetryAfter,
-	}
-	if vendor, ok := errors.AsType[*upstream.Error](failure); ok {
-		seen.Throttled = vendor.Throttled()
-	}
+	seen := budget.SeenIn(reply, failure)
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), observeTimeout)
 	defer cancel()
 	if err := m.store.Tx(detached, db.Loose, func(q *db.Queries) error { return m.budget.Observe(detached, q, call, seen) }); err != nil {
@@ -177,7 +171,8 @@ func unanswered(ctx context.Context, err error) bool {
 		return true
 	}
 	switch fault.ReasonOf(err) {
-	case pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED, pb.ErrorReason_ERROR_REASON_VENDOR_PROTOCOL:
+	case pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED, pb.ErrorReason_ERROR_REASON_VENDOR_PROTOCOL,
+		pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE:
 		return true
 	default:
 		return errors.Is(err, context.DeadlineExceeded) // of the wait: the caller's has not come

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +27,9 @@ const (
 // mirror asks, for readers too, has ended: so the server must have stopped before.
 func (m *Mirror) Run(ctx context.Context) error {
 	defer m.running.Wait()
+	var probing sync.WaitGroup
+	defer probing.Wait()
+	probing.Go(func() { m.probe(ctx) })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

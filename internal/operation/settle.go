@@ -38,13 +38,7 @@ type observation struct {
 }
 
 func observed(call budget.Call, reply upstream.Reply, err error) []observation {
-	o := observation{call: call, seen: budget.Seen{
-		Status: reply.Status, Duration: reply.Duration, RequestID: reply.RequestID,
-		Limit: reply.Limit, Remaining: reply.Remaining, RetryAfter: reply.RetryAfter,
-	}}
-	var vendor *upstream.Error
-	o.seen.Throttled = errors.As(err, &vendor) && vendor.Throttled()
-	return []observation{o}
+	return []observation{{call: call, seen: budget.SeenIn(reply, err)}}
 }
 
 // observe records vendor calls outside of a settling.

@@ -114,6 +114,16 @@ func (e *Error) Temporary() bool {
 	return false
 }
 
+// Down says that the vendor was not there: it did not answer, or only with a 5xx, or with
+// something that is no answer of its, such as a page of a proxy's.
+func (e *Error) Down() bool {
+	return e.kind == kindUnreachable || e.kind == kindProtocol || e.kind == kindStatus && e.Status >= 500 && e.Status != http.StatusNotImplemented
+}
+
+// Answered says that the vendor was there and answered with a status of failure that means
+// something.
+func (e *Error) Answered() bool { return e.kind == kindStatus && !e.Down() }
+
 // comeBack is RetryInfo where the vendor cannot be reached and does not say for
 // how long.
 const comeBack = 5 * time.Second

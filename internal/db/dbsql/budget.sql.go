@@ -7,9 +7,54 @@ package dbsql
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
+
+const callExpiries = `-- name: CallExpiries :many
+SELECT number, extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => $1::double precision))::double precision AS seconds
+  FROM vendor_calls
+ WHERE account = $2 AND number >= $3 AND number <= $4
+`
+
+type CallExpiriesParams struct {
+	WindowSeconds float64
+	Account       string
+	FirstNumber   int64
+	LastNumber    int64
+}
+
+type CallExpiriesRow struct {
+	Number  int64
+	Seconds float64
+}
+
+// As CallExpiry, for a range of calls.
+func (q *Queries) CallExpiries(ctx context.Context, arg CallExpiriesParams) ([]CallExpiriesRow, error) {
+	rows, err := q.db.Query(ctx, callExpiries,
+		arg.WindowSeconds,
+		arg.Account,
+		arg.FirstNumber,
+		arg.LastNumber,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CallExpiriesRow
+	for rows.Next() {
+		var i CallExpiriesRow
+		if err := rows.Scan(&i.Number, &i.Seconds); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const callExpiry = `-- name: CallExpiry :one
 SELECT extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => $1::double precision))::double precision
@@ -87,6 +132,21 @@ func (q *Queries) CountYoungerCalls(ctx context.Context, arg CountYoungerCallsPa
 	return count, err
 }
 
+const delayProbe = `-- name: DelayProbe :exec
+UPDATE accounts SET probes = probes + 1, probe_at = clock_timestamp() + make_interval(secs => $1::double precision)
+ WHERE name = $2 AND opened_at IS NOT NULL
+`
+
+type DelayProbeParams struct {
+	Seconds float64
+	Account string
+}
+
+func (q *Queries) DelayProbe(ctx context.Context, arg DelayProbeParams) error {
+	_, err := q.db.Exec(ctx, delayProbe, arg.Seconds, arg.Account)
+	return err
+}
+
 const insertCall = `-- name: InsertCall :exec
 INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, operation_id)
 VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6)
@@ -116,7 +176,9 @@ func (q *Queries) InsertCall(ctx context.Context, arg InsertCallParams) error {
 const lockAccount = `-- name: LockAccount :one
 SELECT last_call, foreign_used,
        coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => $1::double precision), false)::boolean AS foreign_is_recent,
-       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds
+       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
+       (opened_at IS NOT NULL)::boolean AS is_open,
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
   FROM accounts
  WHERE name = $2
    FOR NO KEY UPDATE
@@ -132,6 +194,8 @@ type LockAccountRow struct {
 	ForeignUsed     int32
 	ForeignIsRecent bool
 	PausedSeconds   float64
+	IsOpen          bool
+	ProbeSeconds    float64
 }
 
 // Takes the lock of the budget until the transaction ends. It leaves references to the
@@ -145,8 +209,64 @@ func (q *Queries) LockAccount(ctx context.Context, arg LockAccountParams) (LockA
 		&i.ForeignUsed,
 		&i.ForeignIsRecent,
 		&i.PausedSeconds,
+		&i.IsOpen,
+		&i.ProbeSeconds,
 	)
 	return i, err
+}
+
+const noteFailure = `-- name: NoteFailure :one
+UPDATE accounts SET failures = failures + 1 WHERE name = $1
+RETURNING failures, probes, coalesce(opened_call, -1)::bigint AS opened_call
+`
+
+type NoteFailureRow struct {
+	Failures   int32
+	Probes     int32
+	OpenedCall int64
+}
+
+// A call that the vendor did not answer, or with 5xx.
+func (q *Queries) NoteFailure(ctx context.Context, account string) (NoteFailureRow, error) {
+	row := q.db.QueryRow(ctx, noteFailure, account)
+	var i NoteFailureRow
+	err := row.Scan(&i.Failures, &i.Probes, &i.OpenedCall)
+	return i, err
+}
+
+const noteSuccess = `-- name: NoteSuccess :execrows
+UPDATE accounts SET failures = 0, opened_at = NULL, opened_call = NULL, probes = 0, probe_at = NULL
+ WHERE name = $1 AND failures > 0
+`
+
+// The vendor answers. Touches the row, which is the lock of the budget, only where there is news.
+func (q *Queries) NoteSuccess(ctx context.Context, account string) (int64, error) {
+	result, err := q.db.Exec(ctx, noteSuccess, account)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const openBreaker = `-- name: OpenBreaker :execrows
+UPDATE accounts
+   SET opened_at = clock_timestamp(), opened_call = last_call, probes = 0,
+       probe_at = clock_timestamp() + make_interval(secs => $1::double precision)
+ WHERE name = $2 AND opened_at IS NULL
+`
+
+type OpenBreakerParams struct {
+	Seconds float64
+	Account string
+}
+
+// No row: another replica was quicker.
+func (q *Queries) OpenBreaker(ctx context.Context, arg OpenBreakerParams) (int64, error) {
+	result, err := q.db.Exec(ctx, openBreaker, arg.Seconds, arg.Account)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const pauseAccount = `-- name: PauseAccount :exec
@@ -164,6 +284,64 @@ type PauseAccountParams struct {
 func (q *Queries) PauseAccount(ctx context.Context, arg PauseAccountParams) error {
 	_, err := q.db.Exec(ctx, pauseAccount, arg.Seconds, arg.Account)
 	return err
+}
+
+const peekAccount = `-- name: PeekAccount :one
+SELECT last_call, foreign_used, failures, opened_at, paused_until, clock_timestamp()::timestamptz AS read_at,
+       coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => $1::double precision), false)::boolean AS foreign_is_recent,
+       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
+       (opened_at IS NOT NULL)::boolean AS is_open,
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
+  FROM accounts
+ WHERE name = $2
+`
+
+type PeekAccountParams struct {
+	HourSeconds float64
+	Account     string
+}
+
+type PeekAccountRow struct {
+	LastCall        int64
+	ForeignUsed     int32
+	Failures        int32
+	OpenedAt        *time.Time
+	PausedUntil     *time.Time
+	ReadAt          time.Time
+	ForeignIsRecent bool
+	PausedSeconds   float64
+	IsOpen          bool
+	ProbeSeconds    float64
+}
+
+// As LockAccount, without the lock: for what is told and not acted upon.
+func (q *Queries) PeekAccount(ctx context.Context, arg PeekAccountParams) (PeekAccountRow, error) {
+	row := q.db.QueryRow(ctx, peekAccount, arg.HourSeconds, arg.Account)
+	var i PeekAccountRow
+	err := row.Scan(
+		&i.LastCall,
+		&i.ForeignUsed,
+		&i.Failures,
+		&i.OpenedAt,
+		&i.PausedUntil,
+		&i.ReadAt,
+		&i.ForeignIsRecent,
+		&i.PausedSeconds,
+		&i.IsOpen,
+		&i.ProbeSeconds,
+	)
+	return i, err
+}
+
+const probeDue = `-- name: ProbeDue :one
+SELECT (opened_at IS NOT NULL AND probe_at <= clock_timestamp())::boolean FROM accounts WHERE name = $1
+`
+
+func (q *Queries) ProbeDue(ctx context.Context, account string) (bool, error) {
+	row := q.db.QueryRow(ctx, probeDue, account)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const recordCall = `-- name: RecordCall :exec
@@ -218,5 +396,21 @@ type SetLastCallParams struct {
 
 func (q *Queries) SetLastCall(ctx context.Context, arg SetLastCallParams) error {
 	_, err := q.db.Exec(ctx, setLastCall, arg.LastCall, arg.Account)
+	return err
+}
+
+const takeProbe = `-- name: TakeProbe :exec
+UPDATE accounts SET probe_at = clock_timestamp() + make_interval(secs => $1::double precision)
+ WHERE name = $2 AND opened_at IS NOT NULL
+`
+
+type TakeProbeParams struct {
+	Seconds float64
+	Account string
+}
+
+// The next probe waits until this one was answered, or its sender must be taken for dead.
+func (q *Queries) TakeProbe(ctx context.Context, arg TakeProbeParams) error {
+	_, err := q.db.Exec(ctx, takeProbe, arg.Seconds, arg.Account)
 	return err
 }

@@ -16,6 +16,11 @@ type Account struct {
 	PausedUntil   *time.Time
 	ForeignUsed   int32
 	ForeignSeenAt *time.Time
+	Failures      int32
+	OpenedAt      *time.Time
+	OpenedCall    *int64
+	Probes        int32
+	ProbeAt       *time.Time
 }
 
 type AgentRoute struct {

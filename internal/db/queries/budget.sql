@@ -4,7 +4,9 @@
 -- the wait for the lock must not date the grant back.
 SELECT last_call, foreign_used,
        coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => @hour_seconds::double precision), false)::boolean AS foreign_is_recent,
-       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds
+       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
+       (opened_at IS NOT NULL)::boolean AS is_open,
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
   FROM accounts
  WHERE name = @account
    FOR NO KEY UPDATE;
@@ -22,6 +24,12 @@ SELECT count(*)
 SELECT extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => @window_seconds::double precision))::double precision
   FROM vendor_calls
  WHERE account = @account AND number = @number;
+
+-- name: CallExpiries :many
+-- As CallExpiry, for a range of calls.
+SELECT number, extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => @window_seconds::double precision))::double precision AS seconds
+  FROM vendor_calls
+ WHERE account = @account AND number >= @first_number AND number <= @last_number;
 
 -- name: InsertCall :exec
 INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, operation_id)
@@ -53,3 +61,42 @@ SELECT count(*)
 -- Touches the row, which is the lock of the budget, only where there is news.
 UPDATE accounts SET foreign_used = @foreign_used, foreign_seen_at = clock_timestamp()
  WHERE name = @account AND (foreign_used <> @foreign_used OR @foreign_used > 0);
+
+-- name: NoteFailure :one
+-- A call that the vendor did not answer, or with 5xx.
+UPDATE accounts SET failures = failures + 1 WHERE name = @account
+RETURNING failures, probes, coalesce(opened_call, -1)::bigint AS opened_call;
+
+-- name: OpenBreaker :execrows
+-- No row: another replica was quicker.
+UPDATE accounts
+   SET opened_at = clock_timestamp(), opened_call = last_call, probes = 0,
+       probe_at = clock_timestamp() + make_interval(secs => @seconds::double precision)
+ WHERE name = @account AND opened_at IS NULL;
+
+-- name: DelayProbe :exec
+UPDATE accounts SET probes = probes + 1, probe_at = clock_timestamp() + make_interval(secs => @seconds::double precision)
+ WHERE name = @account AND opened_at IS NOT NULL;
+
+-- name: NoteSuccess :execrows
+-- The vendor answers. Touches the row, which is the lock of the budget, only where there is news.
+UPDATE accounts SET failures = 0, opened_at = NULL, opened_call = NULL, probes = 0, probe_at = NULL
+ WHERE name = @account AND failures > 0;
+
+-- name: TakeProbe :exec
+-- The next probe waits until this one was answered, or its sender must be taken for dead.
+UPDATE accounts SET probe_at = clock_timestamp() + make_interval(secs => @seconds::double precision)
+ WHERE name = @account AND opened_at IS NOT NULL;
+
+-- name: ProbeDue :one
+SELECT (opened_at IS NOT NULL AND probe_at <= clock_timestamp())::boolean FROM accounts WHERE name = @account;
+
+-- name: PeekAccount :one
+-- As LockAccount, without the lock: for what is told and not acted upon.
+SELECT last_call, foreign_used, failures, opened_at, paused_until, clock_timestamp()::timestamptz AS read_at,
+       coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => @hour_seconds::double precision), false)::boolean AS foreign_is_recent,
+       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
+       (opened_at IS NOT NULL)::boolean AS is_open,
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
+  FROM accounts
+ WHERE name = @account;
