@@ -80,3 +80,28 @@ func (b *Budget) expiries(ctx context.Context, q *db.Queries, lastCall int64, w 
 	}
 	return waits, nil
 }
+
+// OutlookBehind is the estimate for a call that goes behind so many others.
+func (b *Budget) OutlookBehind(ctx context.Context, q *db.Queries, p Purpose, ahead int) (time.Duration, error) {
+	s, _, err := b.peek(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	wait := max(s.paused, s.probeIn)
+	for _, w := range b.windows(s, p) {
+		limit := max(w.limit, 1)
+		first := s.lastCall + 1 - limit + int64(ahead)%limit // whose place it takes, some windows later
+		rows, err := q.CallExpiries(ctx, dbsql.CallExpiriesParams{
+			Account: b.account, FirstNumber: first, LastNumber: first, WindowSeconds: w.length.Seconds(),
+		})
+		if err != nil {
+			return 0, fmt.Errorf("reading when a call leaves the window: %w", db.Classify(err))
+		}
+		within := time.Duration(int64(ahead)/limit) * w.length
+		for _, row := range rows {
+			within += max(seconds(row.Seconds), 0)
+		}
+		wait = max(wait, within)
+	}
+	return wait, nil
+}

@@ -52,8 +52,12 @@ func (e *Engine) Change(ctx context.Context, caller identity.Caller, req, resp p
 	}
 	if s.options.GetAsync() {
 		op, err := toProto(row, caller.ActingTeam.Name)
+		if err != nil {
+			return err
+		}
+		e.place(ctx, row, op)
 		setOperation(resp, op)
-		return err
+		return nil
 	}
 	if row.ID == s.id {
 		row, err = e.await(ctx, row, e.MaxWait, ended)
@@ -295,7 +299,12 @@ func (e *Engine) withTeam(ctx context.Context, row dbsql.Operation) (*pb.Operati
 	if err != nil {
 		return nil, fmt.Errorf("reading the team of operation %s: %w", row.ID, err)
 	}
-	return toProto(row, team.Name)
+	op, err := toProto(row, team.Name)
+	if err != nil {
+		return nil, err
+	}
+	e.place(ctx, row, op)
+	return op, nil
 }
 
 // setOperation puts the operation into a change's response.

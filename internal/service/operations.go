@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/google/uuid"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -47,6 +48,22 @@ func (s *Operations) WaitOperation(ctx context.Context, req *pb.WaitOperationReq
 		return nil, err
 	}
 	return &pb.WaitOperationResponse{Operation: op}, nil
+}
+
+// GetQueueStatus answers how the queue stands.
+func (s *Operations) GetQueueStatus(ctx context.Context, _ *pb.GetQueueStatusRequest) (*pb.GetQueueStatusResponse, error) {
+	status, err := s.Operations.QueueStatus(ctx, caller(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &pb.GetQueueStatusResponse{Status: status}, nil
+}
+
+// WatchQueue answers how the queue stands, again and again.
+func (s *Operations) WatchQueue(ctx context.Context, req *pb.WatchQueueRequest, stream *connect.ServerStream[pb.WatchQueueResponse]) error {
+	return s.Operations.WatchQueue(ctx, caller(ctx), req.GetEvery().AsDuration(), func(status *pb.QueueStatus) error {
+		return stream.Send(&pb.WatchQueueResponse{Status: status})
+	})
 }
 
 // CancelOperation takes an operation back.

@@ -132,8 +132,14 @@ type Operation struct {
 	Parent *ResourceRef `protobuf:"bytes,20,opt,name=parent,proto3" json:"parent,omitempty"`
 	// The version that the caller expected the resource to be at; empty if they named none.
 	ExpectedVersion string `protobuf:"bytes,21,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// How many operations go before it by now, of all teams; absent once it has been claimed. Others may still come
+	// before it, by lane and by fairness between teams. Not in lists.
+	QueuePosition *int32 `protobuf:"varint,24,opt,name=queue_position,json=queuePosition,proto3,oneof" json:"queue_position,omitempty"`
+	// When it may be sent, if the budget is used by nobody but those before it; absent once it has been claimed. Not in
+	// lists.
+	EstimatedStartTime *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=estimated_start_time,json=estimatedStartTime,proto3" json:"estimated_start_time,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
@@ -313,6 +319,20 @@ func (x *Operation) GetExpectedVersion() string {
 	return ""
 }
 
+func (x *Operation) GetQueuePosition() int32 {
+	if x != nil && x.QueuePosition != nil {
+		return *x.QueuePosition
+	}
+	return 0
+}
+
+func (x *Operation) GetEstimatedStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EstimatedStartTime
+	}
+	return nil
+}
+
 // ResourceRef names a resource.
 type ResourceRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -381,7 +401,7 @@ var File_agentsvc_v1_operation_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x91\b\n" +
+	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x9e\t\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.agentsvc.v1.Operation.StateR\x05state\x12\x16\n" +
@@ -407,14 +427,17 @@ const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\bresponse\x18\x12 \x01(\v2\x14.google.protobuf.AnyR\bresponse\x12#\n" +
 	"\rvalidate_only\x18\x13 \x01(\bR\fvalidateOnly\x120\n" +
 	"\x06parent\x18\x14 \x01(\v2\x18.agentsvc.v1.ResourceRefR\x06parent\x12)\n" +
-	"\x10expected_version\x18\x15 \x01(\tR\x0fexpectedVersion\"\x7f\n" +
+	"\x10expected_version\x18\x15 \x01(\tR\x0fexpectedVersion\x12*\n" +
+	"\x0equeue_position\x18\x18 \x01(\x05H\x00R\rqueuePosition\x88\x01\x01\x12L\n" +
+	"\x14estimated_start_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x12estimatedStartTime\"\x7f\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_QUEUED\x10\x01\x12\x11\n" +
 	"\rSTATE_RUNNING\x10\x02\x12\x13\n" +
 	"\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x04\x12\x13\n" +
-	"\x0fSTATE_CANCELLED\x10\x05\"I\n" +
+	"\x0fSTATE_CANCELLED\x10\x05B\x11\n" +
+	"\x0f_queue_position\"I\n" +
 	"\vResourceRef\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -455,11 +478,12 @@ var file_agentsvc_v1_operation_proto_depIdxs = []int32{
 	6,  // 8: agentsvc.v1.Operation.request:type_name -> google.protobuf.Any
 	6,  // 9: agentsvc.v1.Operation.response:type_name -> google.protobuf.Any
 	2,  // 10: agentsvc.v1.Operation.parent:type_name -> agentsvc.v1.ResourceRef
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	4,  // 11: agentsvc.v1.Operation.estimated_start_time:type_name -> google.protobuf.Timestamp
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_operation_proto_init() }
@@ -468,6 +492,7 @@ func file_agentsvc_v1_operation_proto_init() {
 		return
 	}
 	file_agentsvc_v1_mutation_proto_init()
+	file_agentsvc_v1_operation_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -23,6 +23,175 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type GetQueueStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetQueueStatusRequest) Reset() {
+	*x = GetQueueStatusRequest{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetQueueStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetQueueStatusRequest) ProtoMessage() {}
+
+func (x *GetQueueStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetQueueStatusRequest.ProtoReflect.Descriptor instead.
+func (*GetQueueStatusRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{0}
+}
+
+type GetQueueStatusResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        *QueueStatus           `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetQueueStatusResponse) Reset() {
+	*x = GetQueueStatusResponse{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetQueueStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetQueueStatusResponse) ProtoMessage() {}
+
+func (x *GetQueueStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetQueueStatusResponse.ProtoReflect.Descriptor instead.
+func (*GetQueueStatusResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetQueueStatusResponse) GetStatus() *QueueStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+type WatchQueueRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pause between two messages, 1 second to a minute; absent: 2 seconds.
+	Every         *durationpb.Duration `protobuf:"bytes,1,opt,name=every,proto3" json:"every,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchQueueRequest) Reset() {
+	*x = WatchQueueRequest{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchQueueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchQueueRequest) ProtoMessage() {}
+
+func (x *WatchQueueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchQueueRequest.ProtoReflect.Descriptor instead.
+func (*WatchQueueRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WatchQueueRequest) GetEvery() *durationpb.Duration {
+	if x != nil {
+		return x.Every
+	}
+	return nil
+}
+
+type WatchQueueResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        *QueueStatus           `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchQueueResponse) Reset() {
+	*x = WatchQueueResponse{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchQueueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchQueueResponse) ProtoMessage() {}
+
+func (x *WatchQueueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchQueueResponse.ProtoReflect.Descriptor instead.
+func (*WatchQueueResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WatchQueueResponse) GetStatus() *QueueStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
 type GetOperationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unique id of the operation.
@@ -33,7 +202,7 @@ type GetOperationRequest struct {
 
 func (x *GetOperationRequest) Reset() {
 	*x = GetOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -45,7 +214,7 @@ func (x *GetOperationRequest) String() string {
 func (*GetOperationRequest) ProtoMessage() {}
 
 func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -58,7 +227,7 @@ func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationRequest.ProtoReflect.Descriptor instead.
 func (*GetOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{0}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetOperationRequest) GetId() string {
@@ -77,7 +246,7 @@ type GetOperationResponse struct {
 
 func (x *GetOperationResponse) Reset() {
 	*x = GetOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -89,7 +258,7 @@ func (x *GetOperationResponse) String() string {
 func (*GetOperationResponse) ProtoMessage() {}
 
 func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -102,7 +271,7 @@ func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationResponse.ProtoReflect.Descriptor instead.
 func (*GetOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{1}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetOperationResponse) GetOperation() *Operation {
@@ -127,7 +296,7 @@ type ListOperationsRequest struct {
 
 func (x *ListOperationsRequest) Reset() {
 	*x = ListOperationsRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -139,7 +308,7 @@ func (x *ListOperationsRequest) String() string {
 func (*ListOperationsRequest) ProtoMessage() {}
 
 func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -152,7 +321,7 @@ func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperationsRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{2}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListOperationsRequest) GetPageSize() int32 {
@@ -188,7 +357,7 @@ type ListOperationsResponse struct {
 
 func (x *ListOperationsResponse) Reset() {
 	*x = ListOperationsResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +369,7 @@ func (x *ListOperationsResponse) String() string {
 func (*ListOperationsResponse) ProtoMessage() {}
 
 func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +382,7 @@ func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperationsResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{3}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListOperationsResponse) GetOperations() []*Operation {
@@ -242,7 +411,7 @@ type WaitOperationRequest struct {
 
 func (x *WaitOperationRequest) Reset() {
 	*x = WaitOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -254,7 +423,7 @@ func (x *WaitOperationRequest) String() string {
 func (*WaitOperationRequest) ProtoMessage() {}
 
 func (x *WaitOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -267,7 +436,7 @@ func (x *WaitOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitOperationRequest.ProtoReflect.Descriptor instead.
 func (*WaitOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{4}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WaitOperationRequest) GetId() string {
@@ -293,7 +462,7 @@ type WaitOperationResponse struct {
 
 func (x *WaitOperationResponse) Reset() {
 	*x = WaitOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +474,7 @@ func (x *WaitOperationResponse) String() string {
 func (*WaitOperationResponse) ProtoMessage() {}
 
 func (x *WaitOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +487,7 @@ func (x *WaitOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitOperationResponse.ProtoReflect.Descriptor instead.
 func (*WaitOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{5}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WaitOperationResponse) GetOperation() *Operation {
@@ -340,7 +509,7 @@ type CancelOperationRequest struct {
 
 func (x *CancelOperationRequest) Reset() {
 	*x = CancelOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -352,7 +521,7 @@ func (x *CancelOperationRequest) String() string {
 func (*CancelOperationRequest) ProtoMessage() {}
 
 func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -365,7 +534,7 @@ func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationRequest.ProtoReflect.Descriptor instead.
 func (*CancelOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{6}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CancelOperationRequest) GetId() string {
@@ -391,7 +560,7 @@ type CancelOperationResponse struct {
 
 func (x *CancelOperationResponse) Reset() {
 	*x = CancelOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +572,7 @@ func (x *CancelOperationResponse) String() string {
 func (*CancelOperationResponse) ProtoMessage() {}
 
 func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +585,7 @@ func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationResponse.ProtoReflect.Descriptor instead.
 func (*CancelOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{7}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelOperationResponse) GetOperation() *Operation {
@@ -430,7 +599,14 @@ var File_agentsvc_v1_operation_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\n" +
-	"#agentsvc/v1/operation_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"/\n" +
+	"#agentsvc/v1/operation_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x17agentsvc/v1/queue.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x17\n" +
+	"\x15GetQueueStatusRequest\"J\n" +
+	"\x16GetQueueStatusResponse\x120\n" +
+	"\x06status\x18\x01 \x01(\v2\x18.agentsvc.v1.QueueStatusR\x06status\"T\n" +
+	"\x11WatchQueueRequest\x12?\n" +
+	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\b<2\x02\b\x01R\x05every\"F\n" +
+	"\x12WatchQueueResponse\x120\n" +
+	"\x06status\x18\x01 \x01(\v2\x18.agentsvc.v1.QueueStatusR\x06status\"/\n" +
 	"\x13GetOperationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"L\n" +
 	"\x14GetOperationResponse\x124\n" +
@@ -456,7 +632,7 @@ const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"O\n" +
 	"\x17CancelOperationResponse\x124\n" +
-	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\xdc\x03\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\x9f\x05\n" +
 	"\x10OperationService\x12q\n" +
 	"\fGetOperation\x12 .agentsvc.v1.GetOperationRequest\x1a!.agentsvc.v1.GetOperationResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12f\n" +
@@ -464,7 +640,10 @@ const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\rWaitOperation\x12!.agentsvc.v1.WaitOperationRequest\x1a\".agentsvc.v1.WaitOperationResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12w\n" +
 	"\x0fCancelOperation\x12#.agentsvc.v1.CancelOperationRequest\x1a$.agentsvc.v1.CancelOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
-	"\toperation\x12\x02id\x18\x02B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\toperation\x12\x02id\x18\x02\x12f\n" +
+	"\x0eGetQueueStatus\x12\".agentsvc.v1.GetQueueStatusRequest\x1a#.agentsvc.v1.GetQueueStatusResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x01\x90\x02\x01\x12Y\n" +
+	"\n" +
+	"WatchQueue\x12\x1e.agentsvc.v1.WatchQueueRequest\x1a\x1f.agentsvc.v1.WatchQueueResponse\"\b\xa2\xbb\x18\x04\b\x02\x18\x010\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_operation_service_proto_rawDescOnce sync.Once
@@ -478,38 +657,50 @@ func file_agentsvc_v1_operation_service_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_operation_service_proto_rawDescData
 }
 
-var file_agentsvc_v1_operation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_agentsvc_v1_operation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_agentsvc_v1_operation_service_proto_goTypes = []any{
-	(*GetOperationRequest)(nil),     // 0: agentsvc.v1.GetOperationRequest
-	(*GetOperationResponse)(nil),    // 1: agentsvc.v1.GetOperationResponse
-	(*ListOperationsRequest)(nil),   // 2: agentsvc.v1.ListOperationsRequest
-	(*ListOperationsResponse)(nil),  // 3: agentsvc.v1.ListOperationsResponse
-	(*WaitOperationRequest)(nil),    // 4: agentsvc.v1.WaitOperationRequest
-	(*WaitOperationResponse)(nil),   // 5: agentsvc.v1.WaitOperationResponse
-	(*CancelOperationRequest)(nil),  // 6: agentsvc.v1.CancelOperationRequest
-	(*CancelOperationResponse)(nil), // 7: agentsvc.v1.CancelOperationResponse
-	(*Operation)(nil),               // 8: agentsvc.v1.Operation
-	(*durationpb.Duration)(nil),     // 9: google.protobuf.Duration
+	(*GetQueueStatusRequest)(nil),   // 0: agentsvc.v1.GetQueueStatusRequest
+	(*GetQueueStatusResponse)(nil),  // 1: agentsvc.v1.GetQueueStatusResponse
+	(*WatchQueueRequest)(nil),       // 2: agentsvc.v1.WatchQueueRequest
+	(*WatchQueueResponse)(nil),      // 3: agentsvc.v1.WatchQueueResponse
+	(*GetOperationRequest)(nil),     // 4: agentsvc.v1.GetOperationRequest
+	(*GetOperationResponse)(nil),    // 5: agentsvc.v1.GetOperationResponse
+	(*ListOperationsRequest)(nil),   // 6: agentsvc.v1.ListOperationsRequest
+	(*ListOperationsResponse)(nil),  // 7: agentsvc.v1.ListOperationsResponse
+	(*WaitOperationRequest)(nil),    // 8: agentsvc.v1.WaitOperationRequest
+	(*WaitOperationResponse)(nil),   // 9: agentsvc.v1.WaitOperationResponse
+	(*CancelOperationRequest)(nil),  // 10: agentsvc.v1.CancelOperationRequest
+	(*CancelOperationResponse)(nil), // 11: agentsvc.v1.CancelOperationResponse
+	(*QueueStatus)(nil),             // 12: agentsvc.v1.QueueStatus
+	(*durationpb.Duration)(nil),     // 13: google.protobuf.Duration
+	(*Operation)(nil),               // 14: agentsvc.v1.Operation
 }
 var file_agentsvc_v1_operation_service_proto_depIdxs = []int32{
-	8, // 0: agentsvc.v1.GetOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	8, // 1: agentsvc.v1.ListOperationsResponse.operations:type_name -> agentsvc.v1.Operation
-	9, // 2: agentsvc.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
-	8, // 3: agentsvc.v1.WaitOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	8, // 4: agentsvc.v1.CancelOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	0, // 5: agentsvc.v1.OperationService.GetOperation:input_type -> agentsvc.v1.GetOperationRequest
-	2, // 6: agentsvc.v1.OperationService.ListOperations:input_type -> agentsvc.v1.ListOperationsRequest
-	4, // 7: agentsvc.v1.OperationService.WaitOperation:input_type -> agentsvc.v1.WaitOperationRequest
-	6, // 8: agentsvc.v1.OperationService.CancelOperation:input_type -> agentsvc.v1.CancelOperationRequest
-	1, // 9: agentsvc.v1.OperationService.GetOperation:output_type -> agentsvc.v1.GetOperationResponse
-	3, // 10: agentsvc.v1.OperationService.ListOperations:output_type -> agentsvc.v1.ListOperationsResponse
-	5, // 11: agentsvc.v1.OperationService.WaitOperation:output_type -> agentsvc.v1.WaitOperationResponse
-	7, // 12: agentsvc.v1.OperationService.CancelOperation:output_type -> agentsvc.v1.CancelOperationResponse
-	9, // [9:13] is the sub-list for method output_type
-	5, // [5:9] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	12, // 0: agentsvc.v1.GetQueueStatusResponse.status:type_name -> agentsvc.v1.QueueStatus
+	13, // 1: agentsvc.v1.WatchQueueRequest.every:type_name -> google.protobuf.Duration
+	12, // 2: agentsvc.v1.WatchQueueResponse.status:type_name -> agentsvc.v1.QueueStatus
+	14, // 3: agentsvc.v1.GetOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	14, // 4: agentsvc.v1.ListOperationsResponse.operations:type_name -> agentsvc.v1.Operation
+	13, // 5: agentsvc.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
+	14, // 6: agentsvc.v1.WaitOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	14, // 7: agentsvc.v1.CancelOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	4,  // 8: agentsvc.v1.OperationService.GetOperation:input_type -> agentsvc.v1.GetOperationRequest
+	6,  // 9: agentsvc.v1.OperationService.ListOperations:input_type -> agentsvc.v1.ListOperationsRequest
+	8,  // 10: agentsvc.v1.OperationService.WaitOperation:input_type -> agentsvc.v1.WaitOperationRequest
+	10, // 11: agentsvc.v1.OperationService.CancelOperation:input_type -> agentsvc.v1.CancelOperationRequest
+	0,  // 12: agentsvc.v1.OperationService.GetQueueStatus:input_type -> agentsvc.v1.GetQueueStatusRequest
+	2,  // 13: agentsvc.v1.OperationService.WatchQueue:input_type -> agentsvc.v1.WatchQueueRequest
+	5,  // 14: agentsvc.v1.OperationService.GetOperation:output_type -> agentsvc.v1.GetOperationResponse
+	7,  // 15: agentsvc.v1.OperationService.ListOperations:output_type -> agentsvc.v1.ListOperationsResponse
+	9,  // 16: agentsvc.v1.OperationService.WaitOperation:output_type -> agentsvc.v1.WaitOperationResponse
+	11, // 17: agentsvc.v1.OperationService.CancelOperation:output_type -> agentsvc.v1.CancelOperationResponse
+	1,  // 18: agentsvc.v1.OperationService.GetQueueStatus:output_type -> agentsvc.v1.GetQueueStatusResponse
+	3,  // 19: agentsvc.v1.OperationService.WatchQueue:output_type -> agentsvc.v1.WatchQueueResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_operation_service_proto_init() }
@@ -519,13 +710,14 @@ func file_agentsvc_v1_operation_service_proto_init() {
 	}
 	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_operation_proto_init()
+	file_agentsvc_v1_queue_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_operation_service_proto_rawDesc), len(file_agentsvc_v1_operation_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

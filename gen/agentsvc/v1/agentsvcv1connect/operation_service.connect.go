@@ -45,6 +45,12 @@ const (
 	// OperationServiceCancelOperationProcedure is the fully-qualified name of the OperationService's
 	// CancelOperation RPC.
 	OperationServiceCancelOperationProcedure = "/agentsvc.v1.OperationService/CancelOperation"
+	// OperationServiceGetQueueStatusProcedure is the fully-qualified name of the OperationService's
+	// GetQueueStatus RPC.
+	OperationServiceGetQueueStatusProcedure = "/agentsvc.v1.OperationService/GetQueueStatus"
+	// OperationServiceWatchQueueProcedure is the fully-qualified name of the OperationService's
+	// WatchQueue RPC.
+	OperationServiceWatchQueueProcedure = "/agentsvc.v1.OperationService/WatchQueue"
 )
 
 // OperationServiceClient is a client for the agentsvc.v1.OperationService service.
@@ -59,6 +65,11 @@ type OperationServiceClient interface {
 	// CancelOperation takes back an operation that was not sent to the vendor yet. One that was sent is
 	// refused with FAILED_PRECONDITION; cancelling a cancelled one changes nothing.
 	CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error)
+	// GetQueueStatus answers what is left of the vendor's limits, what waits for it and for how long, whether the vendor
+	// answers, and who called it how often. Callers see the sums over all teams, and the parts of their own teams.
+	GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error)
+	// WatchQueue answers the same again and again, until the caller has seen enough.
+	WatchQueue(context.Context, *v1.WatchQueueRequest) (*connect.ServerStreamForClient[v1.WatchQueueResponse], error)
 }
 
 // NewOperationServiceClient constructs a client for the agentsvc.v1.OperationService service. By
@@ -99,6 +110,19 @@ func NewOperationServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(operationServiceMethods.ByName("CancelOperation")),
 			connect.WithClientOptions(opts...),
 		),
+		getQueueStatus: connect.NewClient[v1.GetQueueStatusRequest, v1.GetQueueStatusResponse](
+			httpClient,
+			baseURL+OperationServiceGetQueueStatusProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("GetQueueStatus")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		watchQueue: connect.NewClient[v1.WatchQueueRequest, v1.WatchQueueResponse](
+			httpClient,
+			baseURL+OperationServiceWatchQueueProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("WatchQueue")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -108,6 +132,8 @@ type operationServiceClient struct {
 	listOperations  *connect.Client[v1.ListOperationsRequest, v1.ListOperationsResponse]
 	waitOperation   *connect.Client[v1.WaitOperationRequest, v1.WaitOperationResponse]
 	cancelOperation *connect.Client[v1.CancelOperationRequest, v1.CancelOperationResponse]
+	getQueueStatus  *connect.Client[v1.GetQueueStatusRequest, v1.GetQueueStatusResponse]
+	watchQueue      *connect.Client[v1.WatchQueueRequest, v1.WatchQueueResponse]
 }
 
 // GetOperation calls agentsvc.v1.OperationService.GetOperation.
@@ -146,6 +172,20 @@ func (c *operationServiceClient) CancelOperation(ctx context.Context, req *v1.Ca
 	return nil, err
 }
 
+// GetQueueStatus calls agentsvc.v1.OperationService.GetQueueStatus.
+func (c *operationServiceClient) GetQueueStatus(ctx context.Context, req *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error) {
+	response, err := c.getQueueStatus.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchQueue calls agentsvc.v1.OperationService.WatchQueue.
+func (c *operationServiceClient) WatchQueue(ctx context.Context, req *v1.WatchQueueRequest) (*connect.ServerStreamForClient[v1.WatchQueueResponse], error) {
+	return c.watchQueue.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // OperationServiceHandler is an implementation of the agentsvc.v1.OperationService service.
 type OperationServiceHandler interface {
 	// GetOperation answers one operation as it stands.
@@ -158,6 +198,11 @@ type OperationServiceHandler interface {
 	// CancelOperation takes back an operation that was not sent to the vendor yet. One that was sent is
 	// refused with FAILED_PRECONDITION; cancelling a cancelled one changes nothing.
 	CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error)
+	// GetQueueStatus answers what is left of the vendor's limits, what waits for it and for how long, whether the vendor
+	// answers, and who called it how often. Callers see the sums over all teams, and the parts of their own teams.
+	GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error)
+	// WatchQueue answers the same again and again, until the caller has seen enough.
+	WatchQueue(context.Context, *v1.WatchQueueRequest, *connect.ServerStream[v1.WatchQueueResponse]) error
 }
 
 // NewOperationServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -194,6 +239,19 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 		connect.WithSchema(operationServiceMethods.ByName("CancelOperation")),
 		connect.WithHandlerOptions(opts...),
 	)
+	operationServiceGetQueueStatusHandler := connect.NewUnaryHandlerSimple(
+		OperationServiceGetQueueStatusProcedure,
+		svc.GetQueueStatus,
+		connect.WithSchema(operationServiceMethods.ByName("GetQueueStatus")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationServiceWatchQueueHandler := connect.NewServerStreamHandlerSimple(
+		OperationServiceWatchQueueProcedure,
+		svc.WatchQueue,
+		connect.WithSchema(operationServiceMethods.ByName("WatchQueue")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agentsvc.v1.OperationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OperationServiceGetOperationProcedure:
@@ -204,6 +262,10 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 			operationServiceWaitOperationHandler.ServeHTTP(w, r)
 		case OperationServiceCancelOperationProcedure:
 			operationServiceCancelOperationHandler.ServeHTTP(w, r)
+		case OperationServiceGetQueueStatusProcedure:
+			operationServiceGetQueueStatusHandler.ServeHTTP(w, r)
+		case OperationServiceWatchQueueProcedure:
+			operationServiceWatchQueueHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -227,4 +289,12 @@ func (UnimplementedOperationServiceHandler) WaitOperation(context.Context, *v1.W
 
 func (UnimplementedOperationServiceHandler) CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.CancelOperation is not implemented"))
+}
+
+func (UnimplementedOperationServiceHandler) GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.GetQueueStatus is not implemented"))
+}
+
+func (UnimplementedOperationServiceHandler) WatchQueue(context.Context, *v1.WatchQueueRequest, *connect.ServerStream[v1.WatchQueueResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.WatchQueue is not implemented"))
 }
