@@ -65,24 +65,33 @@ func reductions() []reduction {
 		{"the test cases of a workspace: which they are", func(_ answered, shape string, object map[string]any) int {
 			return neighbours(shape == "Workspace", object, "evaluation_test_cases", "test_case_uuid", "name")
 		}},
-		{
-			"what resources around a resource are called, in the answers of changes: reads tell it to those who may know",
-			func(a answered, shape string, object map[string]any) int {
-				around := map[string][]string{
-					"Agent": {"child_agents", "parent_agents", "workspace"}, "Workspace": {"agents", "evaluation_test_cases"},
-				}
-				taken := 0
-				for _, field := range around[shape] {
-					for _, neighbour := range objectsOf(object[field]) {
-						if !a.read() {
-							taken += without(neighbour, "name")
-						}
-					}
-				}
-				return taken
-			},
-		},
+		{"what resources around a resource are, in the answers of changes, unless they are the team's: reads tell it to those who may know", around},
+		{"presets that use a metric, in the answers of changes, unless they are the team's", func(a answered, shape string, object map[string]any) int {
+			if a.read() || shape != "EvaluationMetric" {
+				return 0
+			}
+			return without(object, "associated_presets")
+		}},
 	}
+}
+
+// around leaves of the resources around one, in the answer of a change, which they are. None
+// that the test answers with is known to belong to a team.
+func around(a answered, shape string, object map[string]any) int {
+	kept := map[string]map[string][]string{
+		"Agent": {
+			"child_agents": {"uuid", "if_case", "route_name", "route_uuid", "route_created_at", "route_created_by"}, "parent_agents": {"uuid"},
+			"workspace": {"uuid"}, "knowledge_bases": {"uuid", "added_to_agent_at"}, "model_router": {"uuid"}, "anthropic_api_key": {"uuid"},
+			"openai_api_key": {"uuid"}, "model_provider_key": {"api_key_uuid"},
+		},
+		"AgentTemplate": {"knowledge_bases": {"uuid"}},
+		"Workspace":     {"agents": {"uuid"}, "evaluation_test_cases": {"test_case_uuid"}},
+	}
+	taken := 0
+	for field, keep := range kept[shape] {
+		taken += neighbours(!a.read(), object, field, keep...)
+	}
+	return taken
 }
 
 // askedEachTime are the reads that show what the vendor says and nothing else: of lists it is

@@ -34,8 +34,8 @@ func (m *Mirror) relate(ctx context.Context, caller identity.Caller, id uuid.UUI
 	for _, parent := range parents {
 		ids = append(ids, parent.AgentUUID)
 	}
-	for _, neighbour := range slices.Concat(agent.GetChildAgents(), agent.GetParentAgents()) {
-		if id, err := uuid.Parse(neighbour.GetUuid()); err == nil {
+	for _, around := range slices.Concat(agent.GetChildAgents(), agent.GetParentAgents()) {
+		if id, err := uuid.Parse(around.GetUuid()); err == nil {
 			ids = append(ids, id)
 		}
 	}
@@ -45,9 +45,7 @@ func (m *Mirror) relate(ctx context.Context, caller identity.Caller, id uuid.UUI
 		return err
 	}
 	agent.ChildAgents = slices.DeleteFunc(agent.GetChildAgents(), func(child *pb.Agent) bool {
-		row, isKnown := known[child.GetUuid()]
-		show(caller, agents, child, row, isKnown)
-		return row.DeletedAt != nil
+		return known[child.GetUuid()].DeletedAt != nil
 	})
 	var shown []*pb.Agent
 	for _, parent := range parents {
@@ -61,7 +59,7 @@ func (m *Mirror) relate(ctx context.Context, caller identity.Caller, id uuid.UUI
 	}
 	for _, parent := range shown {
 		row, isKnown := known[parent.GetUuid()]
-		show(caller, agents, parent, row, isKnown)
+		show(caller, agents, neighbour{uuid: agents.columns.uuid}, parent.ProtoReflect(), row, isKnown)
 	}
 	agent.ParentAgents = shown
 	return nil

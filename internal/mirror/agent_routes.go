@@ -56,7 +56,7 @@ func (m *Mirror) ListAgentRoutes(
 		switch {
 		case row.DeletedAt != nil:
 		case !isKnown || !sees(caller, row.TeamID):
-			show(caller, k, child, row, isKnown)
+			show(caller, k, neighbour{uuid: k.columns.uuid, tied: routeFields()}, child.ProtoReflect(), row, isKnown)
 			shown[i] = child
 		default:
 			group.Go(func() error {
@@ -80,6 +80,11 @@ func (m *Mirror) ListAgentRoutes(
 		}
 	}
 	return resp, nil
+}
+
+// routeFields are the fields of a child that are about the route to it.
+func routeFields() []string {
+	return []string{"if_case", "route_name", "route_uuid", "route_created_at", "route_created_by"}
 }
 
 // child is an agent that another routes to, with the route's own fields; nil if it
@@ -110,8 +115,8 @@ func (m *Mirror) child(
 		r.freshness = fresh(row.SummarySyncedAt, pb.Freshness_SOURCE_MIRROR, true)
 	}
 	whole.ChildAgents, whole.ParentAgents = nil, nil // routes further on are for ListAgentRoutes of the child
-	take(whole, route, "if_case", "route_name", "route_uuid", "route_created_at", "route_created_by")
-	return whole, r.freshness, nil
+	take(whole, route, routeFields()...)
+	return whole, r.freshness, m.hideNeighbours(ctx, caller, k, whole)
 }
 
 // merge makes a freshness that of two answers: as old as the older, and only from

@@ -21,6 +21,9 @@ const (
 	keyKind      = "agent_api_key"
 
 	workspaceKind = "workspace"
+	routerKind    = "model_router"
+	anthropicKind = "anthropic_key"
+	openAIKind    = "openai_key"
 )
 
 // rollbackMethod brings back whatever an agent had attached.
@@ -36,10 +39,10 @@ type reference struct {
 func references() []reference {
 	return []reference{
 		{"workspace_uuid", "workspace.uuid", []string{workspaceKind}},
-		{"model_router_uuid", "model_router.uuid", []string{"model_router"}},
-		{"anthropic_key_uuid", "anthropic_api_key.uuid", []string{"anthropic_key"}},
-		{"openai_key_uuid", "openai_api_key.uuid", []string{"openai_key"}},
-		{"model_provider_key_uuid", "model_provider_key.api_key_uuid", []string{"anthropic_key", "openai_key"}},
+		{"model_router_uuid", "model_router.uuid", []string{routerKind}},
+		{"anthropic_key_uuid", "anthropic_api_key.uuid", []string{anthropicKind}},
+		{"openai_key_uuid", "openai_api_key.uuid", []string{openAIKind}},
+		{"model_provider_key_uuid", "model_provider_key.api_key_uuid", []string{anthropicKind, openAIKind}},
 	}
 }
 
@@ -48,7 +51,6 @@ func agents() *kind {
 	for _, r := range references() {
 		attributes[r.attribute] = r.path
 	}
-	routed := []string{"uuid", "name", "if_case", "route_name", "route_uuid", "route_created_at", "route_created_by"}
 	return &kind{
 		name:    agentKind,
 		summary: (*pb.AgentListItem)(nil), full: (*pb.Agent)(nil),
@@ -63,9 +65,19 @@ func agents() *kind {
 		},
 		attributes: attributes, references: references(),
 		related: map[string][]string{
-			"child_agents": routed, "parent_agents": {"uuid", "name"}, "workspace": {"uuid", "name"},
+			"child_agents": append(routeFields(), "uuid", "name"), "parent_agents": {"uuid", "name"}, "workspace": {"uuid", "name"},
 		},
-		neighbours: map[string]string{"child_agents": agentKind, "parent_agents": agentKind, "workspace": workspaceKind},
+		neighbours: []neighbour{
+			{path: "child_agents", kinds: []string{agentKind}, tied: routeFields()},
+			{path: "parent_agents", kinds: []string{agentKind}},
+			{path: "workspace", kinds: []string{workspaceKind}},
+			{path: "knowledge_bases", kinds: []string{knowledgeBaseKind}, tied: []string{"added_to_agent_at"}},
+			{path: "template.knowledge_bases", kinds: []string{knowledgeBaseKind}},
+			{path: "model_router", kinds: []string{routerKind}},
+			{path: "anthropic_api_key", kinds: []string{anthropicKind}},
+			{path: "openai_api_key", kinds: []string{openAIKind}},
+			{path: "model_provider_key", kinds: []string{anthropicKind, openAIKind}, uuid: "api_key_uuid"},
+		},
 		compared: map[string][]string{
 			// Names of others, and what their owners do to them, are no change of the agent.
 			"child_agents": {"uuid", "if_case", "route_name"}, "knowledge_bases": {"uuid"}, "model": {"uuid", "name"},

@@ -66,6 +66,9 @@ func (m *Mirror) fetch(
 	}
 	proto.Reset(resp)
 	proto.Merge(resp, answer.resp)
+	if err := m.hideWithin(ctx, caller, resp); err != nil {
+		return err
+	}
 	setMessage(resp, "freshness", fresh(&answer.begun, pb.Freshness_SOURCE_VENDOR, false))
 	if page != nil {
 		page.close(m.tokens, resp)

@@ -13,14 +13,18 @@ import (
 // reduce leaves only some fields of the messages at a path.
 func reduce(m protoreflect.Message, path string, keep []string) {
 	for _, v := range methods.Values(m, path) {
-		part := v.Message()
-		part.Range(func(fd protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-			if !slices.Contains(keep, string(fd.Name())) {
-				part.Clear(fd)
-			}
-			return true
-		})
+		keepOnly(v.Message(), keep)
 	}
+}
+
+// keepOnly leaves only some fields of a message.
+func keepOnly(m protoreflect.Message, keep []string) {
+	m.Range(func(fd protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		if !slices.Contains(keep, string(fd.Name())) {
+			m.Clear(fd)
+		}
+		return true
+	})
 }
 
 // clearAt clears the fields at a path.

@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/agentsvc/agentsvc/internal/db"
-	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
@@ -86,59 +83,5 @@ func spread(to proto.Message, toField string, from proto.Message, fromField stri
 	source := from.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(fromField))
 	if target != nil && source != nil && alike(target, source) && from.ProtoReflect().Has(source) {
 		to.ProtoReflect().Set(target, from.ProtoReflect().Get(source))
-	}
-}
-
-// hideNeighbours gives the resources around some of a kind their names of now, or none
-// where the caller may not see them.
-func (m *Mirror) hideNeighbours(ctx context.Context, caller identity.Caller, k *kind, bodies ...proto.Message) error {
-	for path, name := range k.neighbours {
-		around := m.kind(name)
-		var shown []protoreflect.Message
-		var ids []uuid.UUID
-		for _, body := range bodies {
-			for _, v := range methods.Values(body.ProtoReflect(), path) {
-				neighbour := v.Message()
-				shown = append(shown, neighbour)
-				if id, err := around.identify(neighbour.Interface()); err == nil {
-					ids = append(ids, id)
-				}
-			}
-		}
-		known, err := m.rows(ctx, around, ids)
-		if err != nil {
-			return err
-		}
-		for _, neighbour := range shown {
-			row, isKnown := known[methods.String(neighbour.Interface(), around.columns.uuid)]
-			show(caller, around, neighbour.Interface(), row, isKnown)
-		}
-	}
-	return nil
-}
-
-// rows are rows by uuid, those of deleted resources included.
-func (m *Mirror) rows(ctx context.Context, k *kind, ids []uuid.UUID) (map[string]dbsql.Resource, error) {
-	known := make(map[string]dbsql.Resource, len(ids))
-	if len(ids) == 0 {
-		return known, nil
-	}
-	rows, err := m.store.Resources(ctx, dbsql.ResourcesParams{Kind: k.name, Uuids: ids})
-	if err != nil {
-		return nil, fmt.Errorf("reading resources of kind %s: %w", k.name, db.Classify(err))
-	}
-	for _, row := range rows {
-		known[row.UUID.String()] = row
-	}
-	return known, nil
-}
-
-// show gives a neighbour its name of now, or none if the caller may not see it.
-func show(caller identity.Caller, k *kind, neighbour proto.Message, row dbsql.Resource, known bool) {
-	switch {
-	case !sees(caller, row.TeamID) && !row.Shared:
-		clearAt(neighbour.ProtoReflect(), k.columns.name)
-	case known && row.Name != "":
-		set(neighbour, k.columns.name, row.Name)
 	}
 }

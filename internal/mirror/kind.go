@@ -48,9 +48,11 @@ type kind struct {
 	// related are parts that are resources in their own right, and what is stored of
 	// each: the rest would go stale here, and may be another team's.
 	related map[string][]string
-	// neighbours are parts that are resources of other kinds, and these kinds: their names
-	// are for those who may see them.
-	neighbours map[string]string
+	// neighbours are parts that are, or name, other resources: these are for those who may
+	// see them.
+	neighbours []neighbour
+	// mentions are fields of no known form that name resources of a kind.
+	mentions map[string]string
 	// compared are parts of which only some fields count when two bodies are compared.
 	compared map[string][]string
 	// volatile fields change by themselves, or are compared elsewhere.
@@ -213,30 +215,6 @@ func (k *kind) storable(m proto.Message) proto.Message {
 		reduce(clean.ProtoReflect(), path, keep)
 	}
 	return clean
-}
-
-// Reduce takes out of a change's response what belongs to other resources: the vendor
-// shows neighbours whole, and they may be another team's. Their names go too; reads
-// show them to those who may see them.
-func (m *Mirror) Reduce(response proto.Message) {
-	message := response.ProtoReflect()
-	fields := message.Descriptor().Fields()
-	for i := range fields.Len() {
-		fd := fields.Get(i)
-		for _, k := range m.kinds {
-			if fd.Message() == nil || !k.is(fd.Message()) {
-				continue
-			}
-			for _, v := range methods.Values(message, string(fd.Name())) {
-				for path, keep := range k.related {
-					reduce(v.Message(), path, keep)
-				}
-				for path, around := range k.neighbours {
-					clearAt(v.Message(), path+"."+m.kind(around).columns.name)
-				}
-			}
-		}
-	}
 }
 
 // essence is a copy of m with what counts when two of the kind are compared.

@@ -64,9 +64,27 @@ func TestEveryPathOfAKindExists(t *testing.T) {
 			need("beside "+field, methods.Resolve(full, field) != nil && methods.Local(methods.Resolve(full, field)) &&
 				methods.Resolve(get.Output.Descriptor(), from) != nil)
 		}
-		for path, name := range k.neighbours {
-			around := slices.IndexFunc(all, func(other *kind) bool { return other.name == name })
-			need("neighbour "+path, methods.Resolve(full, path) != nil && around >= 0)
+		for _, n := range k.neighbours {
+			part := full
+			if n.path != "" {
+				at := methods.Resolve(full, n.path)
+				need("neighbour "+n.path, at != nil)
+				if at == nil {
+					continue
+				}
+				part = at.Message()
+			}
+			for _, name := range n.kinds {
+				need("kind "+name+" of a neighbour", slices.ContainsFunc(all, func(other *kind) bool { return other.name == name }))
+			}
+			for _, field := range slices.Concat(n.tied, n.telling, []string{n.uuid}) {
+				need("neighbour "+n.path+"."+field, field == "" || methods.Resolve(part, field) != nil)
+			}
+			need("uuid of neighbour "+n.path, n.uuid != "" || n.path != "" && len(n.kinds) > 0)
+		}
+		for field, name := range k.mentions {
+			need("mention "+field, full.Fields().ByName(protoreflect.Name(field)) != nil && k.whole())
+			need("kind "+name+" of a mention", slices.ContainsFunc(all, func(other *kind) bool { return other.name == name }))
 		}
 		if k.part != nil {
 			whole := slices.IndexFunc(all, func(other *kind) bool { return other.name == k.part.kind })
@@ -85,4 +103,44 @@ func TestEveryPathOfAKindExists(t *testing.T) {
 		}
 		need("status "+fmt.Sprint(k.leaving), len(k.leaving) == 0 || c.status != "")
 	}
+}
+
+// TestEveryNeighbourIsDeclared walks what the kinds' messages hold: a part that is itself of a
+// mirrored kind may be another team's.
+func TestEveryNeighbourIsDeclared(t *testing.T) {
+	t.Parallel()
+	own := map[string]string{"agent api_key_infos": "keys of the agent itself, though they look like keys of models"}
+	all := kinds()
+	met := map[string]bool{}
+	var walk func(k *kind, d protoreflect.MessageDescriptor, within string, above []protoreflect.FullName)
+	walk = func(k *kind, d protoreflect.MessageDescriptor, within string, above []protoreflect.FullName) {
+		for i := range d.Fields().Len() {
+			fd := d.Fields().Get(i)
+			if fd.Message() == nil || slices.Contains(above, fd.Message().FullName()) {
+				continue
+			}
+			path := within + string(fd.Name())
+			at := slices.IndexFunc(all, func(other *kind) bool { return other.is(fd.Message()) || other.isSummary(fd.Message()) })
+			switch {
+			case at < 0:
+				walk(k, fd.Message(), path+".", append(above, d.FullName()))
+			case own[k.name+" "+path] != "":
+				met[k.name+" "+path] = true
+			case all[at].part != nil && all[at].part.kind == k.name: // it has the same owner
+			case !slices.ContainsFunc(k.neighbours, func(n neighbour) bool { return n.path == path && kindOf(all, n.kinds[0]).is(fd.Message()) }):
+				t.Errorf("%s shows a %s at %s to whoever sees it", k.name, all[at].name, path)
+			}
+		}
+	}
+	for _, k := range all {
+		walk(k, k.full.ProtoReflect().Descriptor(), "", nil)
+		walk(k, k.summary.ProtoReflect().Descriptor(), "", nil)
+	}
+	if len(met) != len(own) {
+		t.Errorf("of the exceptions %v only %v are met", own, met)
+	}
+}
+
+func kindOf(all []*kind, name string) *kind {
+	return all[slices.IndexFunc(all, func(k *kind) bool { return k.name == name })]
 }

@@ -99,7 +99,7 @@ func indexingSchedules() *kind {
 
 func modelRouters() *kind {
 	return &kind{
-		name: "model_router", summary: (*pb.ModelRouter)(nil), full: (*pb.ModelRouter)(nil),
+		name: routerKind, summary: (*pb.ModelRouter)(nil), full: (*pb.ModelRouter)(nil),
 		list: "ModelRouterService.ListModelRouters", items: "model_routers",
 		get: "ModelRouterService.GetModelRouter", id: "uuid", item: "model_router",
 		columns: usual(), volatile: []string{"vendor_extra"}, stamps: []string{"updated_at"},
@@ -131,7 +131,7 @@ func workspaces() *kind {
 		get: "WorkspaceService.GetWorkspace", id: "workspace_uuid", item: "workspace",
 		columns:    columns,
 		related:    map[string][]string{"agents": {"uuid", "name"}, "evaluation_test_cases": {"test_case_uuid", "name"}},
-		neighbours: map[string]string{"agents": agentKind, "evaluation_test_cases": testCaseKind},
+		neighbours: []neighbour{{path: "agents", kinds: []string{agentKind}}, {path: "evaluation_test_cases", kinds: []string{testCaseKind}}},
 		// Which workspace an agent is in is told of the agent.
 		volatile: []string{"agents", "evaluation_test_cases", "created_by", "created_by_email", "vendor_extra"},
 		stamps:   []string{"updated_at"},
@@ -153,8 +153,8 @@ func keys() []*kind {
 		}
 	}
 	return []*kind{
-		provider("anthropic_key", "Anthropic", (*pb.AnthropicApiKeyInfo)(nil)),
-		provider("openai_key", "OpenAi", (*pb.OpenAiApiKeyInfo)(nil), "models"),
+		provider(anthropicKind, "Anthropic", (*pb.AnthropicApiKeyInfo)(nil)),
+		provider(openAIKind, "OpenAi", (*pb.OpenAiApiKeyInfo)(nil), "models"),
 		{
 			name: "model_api_key", summary: (*pb.ApiKeyInfo)(nil), full: (*pb.ApiKeyInfo)(nil),
 			list: "ModelKeyService.ListModelApiKeys", items: "api_key_infos",

@@ -6,13 +6,17 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 )
 
-const testCaseKind = "evaluation_test_case"
+const (
+	testCaseKind = "evaluation_test_case"
+	datasetKind  = "evaluation_dataset"
+	presetKind   = "model_evaluation_preset"
+)
 
 // evaluations are what agents are judged by.
 func evaluations() []*kind {
 	return []*kind{
 		{
-			name: "evaluation_dataset", summary: (*pb.EvaluationDataset)(nil), full: (*pb.EvaluationDataset)(nil),
+			name: datasetKind, summary: (*pb.EvaluationDataset)(nil), full: (*pb.EvaluationDataset)(nil),
 			list: "EvaluationService.ListEvaluationDatasets", items: "evaluation_datasets",
 			columns:    columns{uuid: "dataset_uuid", name: "dataset_name", created: "created_at"},
 			attributes: map[string]string{"dataset_type": "dataset_type"},
@@ -26,7 +30,13 @@ func evaluations() []*kind {
 			get:    "EvaluationService.GetEvaluationTestCase", id: "test_case_uuid", item: "evaluation_test_case",
 			columns:    columns{uuid: "test_case_uuid", name: "name", created: "created_at", updated: "updated_at"},
 			attributes: map[string]string{"dataset_uuid": "dataset_uuid"},
-			compared:   map[string][]string{"metrics": {"metric_uuid"}, "star_metric": {"metric_uuid", "success_threshold", "success_threshold_pct"}},
+			neighbours: []neighbour{
+				{path: "dataset", kinds: []string{datasetKind}},
+				{kinds: []string{datasetKind}, uuid: "dataset_uuid", telling: []string{"dataset_name"}},
+				{path: "metrics", kinds: []string{metricKind}},
+				{path: "star_metric", kinds: []string{metricKind}, telling: []string{"name"}},
+			},
+			compared: judged(),
 			volatile: []string{
 				"dataset", "dataset_name", "latest_version_number_of_runs", "total_runs", "created_by_user_email", "created_by_user_id",
 				"updated_by_user_email", "updated_by_user_id", "vendor_extra",
@@ -42,7 +52,10 @@ func evaluations() []*kind {
 			columns:    columns{uuid: "evaluation_run_uuid", name: "run_name", status: "status", created: "queued_at", updated: "finished_at"},
 			attributes: map[string]string{"test_case_uuid": "test_case_uuid", "agent_uuid": "agent_uuid"},
 			part:       &partOf{kind: testCaseKind, path: "test_case_uuid"},
-			quiet:      true,
+			neighbours: []neighbour{
+				{kinds: []string{agentKind}, uuid: "agent_uuid", telling: []string{"agent_name", "agent_deployment_name"}},
+			},
+			quiet: true,
 			passing: []string{
 				"EVALUATION_RUN_QUEUED", "EVALUATION_RUN_RUNNING_DATASET", "EVALUATION_RUN_EVALUATING_RESULTS", "EVALUATION_RUN_CANCELLING",
 			},
@@ -59,16 +72,18 @@ func modelEvaluations() []*kind {
 	return []*kind{
 		modelMetrics(),
 		{
-			name: "model_evaluation_preset", summary: (*pb.ModelEvaluationPreset)(nil), full: (*pb.ModelEvaluationPreset)(nil),
+			name: presetKind, summary: (*pb.ModelEvaluationPreset)(nil), full: (*pb.ModelEvaluationPreset)(nil),
 			list: "ModelEvaluationService.ListModelEvaluationPresets", items: "presets",
 			get: "ModelEvaluationService.GetModelEvaluationPreset", id: "eval_preset_uuid", item: "preset",
 			columns:    columns{uuid: "eval_preset_uuid", name: "name", created: "created_at"},
 			attributes: map[string]string{"dataset_uuid": "dataset_uuid", "judge_model_uuid": "judge_model_uuid"},
+			neighbours: evaluated(),
+			compared:   judged(),
 			quiet:      true,
 		},
 		{
 			name: "model_evaluation_run", summary: (*pb.ModelEvaluationRunListItem)(nil), full: (*pb.ModelEvaluationRun)(nil),
-			makes: &partOf{kind: "model_evaluation_preset", path: "eval_preset_uuid"},
+			makes: &partOf{kind: presetKind, path: "eval_preset_uuid"},
 			list:  "ModelEvaluationService.ListModelEvaluationRuns", items: "runs",
 			get: "ModelEvaluationService.GetModelEvaluationRun", id: "eval_run_uuid", item: "run",
 			columns: columns{uuid: "eval_run_uuid", name: "name", status: "status", created: "created_at"},
@@ -76,6 +91,9 @@ func modelEvaluations() []*kind {
 				"candidate_model_uuid": "candidate_model_uuid", "candidate_model_name": "candidate_model_name",
 				"judge_model_uuid": "judge_model_uuid", "dataset_uuid": "dataset_uuid",
 			},
+			neighbours: append(evaluated(),
+				neighbour{kinds: []string{presetKind}, uuid: "eval_preset_uuid", telling: []string{"eval_preset_name"}}),
+			compared:    judged(),
 			unversioned: []string{"name", "progress"},
 			quiet:       true,
 			passing: []string{
@@ -83,6 +101,24 @@ func modelEvaluations() []*kind {
 				"MODEL_EVALUATION_RUN_CANCELLING",
 			},
 		},
+	}
+}
+
+// judged is what counts of the metrics by which something is judged: what they are is theirs.
+func judged() map[string][]string {
+	return map[string][]string{"metrics": {"metric_uuid"}, "star_metric": {"metric_uuid", "success_threshold", "success_threshold_pct"}}
+}
+
+// evaluated are those around an evaluation of models. Models that we do not know are the
+// vendor's.
+func evaluated() []neighbour {
+	models := []string{"custom_model", routerKind}
+	return []neighbour{
+		{kinds: []string{datasetKind}, uuid: "dataset_uuid", telling: []string{"dataset_name"}},
+		{path: "metrics", kinds: []string{modelMetricKind}},
+		{path: "star_metric", kinds: []string{modelMetricKind}, telling: []string{"name"}},
+		{kinds: models, uuid: "candidate_model_uuid", telling: []string{"candidate_model_name"}, offered: true},
+		{kinds: models, uuid: "judge_model_uuid", telling: []string{"judge_model_name"}, offered: true},
 	}
 }
 

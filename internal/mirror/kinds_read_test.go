@@ -62,14 +62,14 @@ func TestWorkspacesHideWhatIsOthers(t *testing.T) {
 			}
 		})
 	}
-	// Answers to changes name nobody: whoever may know reads it.
+	// Answers to changes show what is the team's that made them.
 	resp := w.elsewhere(&pb.UpdateWorkspaceRequest{WorkspaceUuid: mine.workspace, Description: new("x")}).(*pb.UpdateWorkspaceResponse)
-	w.Reduce(resp)
-	if agents, cases := names(resp.GetWorkspace()); !slices.Equal(agents, []string{"", ""}) || !slices.Equal(cases, []string{"", ""}) {
+	w.reduce(w.payments, resp)
+	if agents, cases := names(resp.GetWorkspace()); !slices.Equal(agents, []string{"", "pay agent"}) || !slices.Equal(cases, []string{"", "pay case"}) {
 		t.Errorf("the answer to a change names %q and %q", agents, cases)
 	}
 	agent := w.elsewhere(&pb.UpdateAgentRequest{Uuid: theirs.agent, Description: new("x")}).(*pb.UpdateAgentResponse)
-	w.Reduce(agent)
+	w.reduce(w.search, agent)
 	if at := agent.GetAgent().GetWorkspace(); at.GetUuid() != mine.workspace || at.Name != nil {
 		t.Errorf("the answer to a change of an agent shows the workspace %v", at)
 	}

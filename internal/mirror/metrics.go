@@ -31,6 +31,7 @@ func metrics(name, list string) *kind {
 		volatile: []string{"associated_presets", "metric_rank", "vendor_extra"},
 		stamps:   []string{"custom_eval_config.updated_at"},
 		shared:   builtIn,
+		mentions: map[string]string{"associated_presets": presetKind}, // the vendor tells all teams' of its own metrics
 	}
 }
 

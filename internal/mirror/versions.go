@@ -62,9 +62,20 @@ func (m *Mirror) ListAgentVersions(
 		if err := proto.Unmarshal(row.Body, version); err != nil {
 			return nil, fmt.Errorf("reading version %s of agent %s: %w", row.VersionHash, id, err)
 		}
+		if err := m.hideAround(ctx, caller, aroundVersions(), version); err != nil {
+			return nil, err
+		}
 		resp.AgentVersions = append(resp.AgentVersions, version)
 	}
 	return resp, nil
+}
+
+// aroundVersions are what a version says to be attached to an agent.
+func aroundVersions() []neighbour {
+	return []neighbour{
+		{path: "attached_child_agents", kinds: []string{agentKind}, uuid: "child_agent_uuid", telling: []string{"agent_name"}},
+		{path: "attached_knowledgebases", kinds: []string{knowledgeBaseKind}, uuid: "uuid", telling: []string{"name"}},
+	}
 }
 
 // openVersions is the place in the list at which a page begins: before the version

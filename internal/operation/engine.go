@@ -26,7 +26,7 @@ type Vendor interface {
 // History is what a settled change does to our copy of the vendor: a [*mirror.Mirror].
 type History interface {
 	Apply(ctx context.Context, q *db.Queries, c mirror.Change) (mirror.Effect, error)
-	Reduce(response proto.Message)
+	Reduce(ctx context.Context, team uuid.UUID, response proto.Message) error
 	Refresh(ctx context.Context, purpose budget.Purpose, kind string, id uuid.UUID) (version string, updatedAt time.Time, err error)
 }
 

@@ -98,16 +98,16 @@ func (a *attempt) commit(ctx context.Context, end ending, apply bool) (row dbsql
 			params.VendorRequestID = o.seen.RequestID
 		}
 	}
+	ctx, cancel := brief(ctx)
+	defer cancel()
 	if end.failure != nil {
 		params.State = stateFailed
 		if params.Error, err = proto.Marshal(end.failure.Status()); err != nil {
 			return row, fmt.Errorf("writing the error: %w", err)
 		}
-	} else if err := a.success(&params, end.response); err != nil {
+	} else if err := a.success(ctx, &params, end.response); err != nil {
 		return row, err
 	}
-	ctx, cancel := brief(ctx)
-	defer cancel()
 	err = a.engine.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		var err error
 		if row, err = q.SettleOperation(ctx, params); err != nil {
@@ -137,10 +137,12 @@ func (a *attempt) commit(ctx context.Context, end ending, apply bool) (row dbsql
 }
 
 // success fills in what a result adds to the row.
-func (a *attempt) success(params *dbsql.SettleOperationParams, response proto.Message) error {
+func (a *attempt) success(ctx context.Context, params *dbsql.SettleOperationParams, response proto.Message) error {
 	params.State = stateSucceeded
 	kept := proto.Clone(response)
-	a.engine.History.Reduce(kept)
+	if err := a.engine.History.Reduce(ctx, a.row.TeamID, kept); err != nil {
+		return fmt.Errorf("reducing the result to what the team may see: %w", err)
+	}
 	if !a.method.Access.GetReturnsSecret() {
 		methods.Redact(kept) // only a method that says so hands out secrets; others may echo some
 	}

@@ -696,7 +696,8 @@ type EvaluationMetric struct {
 	RangeMax *float64 `protobuf:"fixed64,11,opt,name=range_max,json=rangeMax,proto3,oneof" json:"range_max,omitempty"`
 	// The minimum value for the metric.
 	RangeMin *float64 `protobuf:"fixed64,12,opt,name=range_min,json=rangeMin,proto3,oneof" json:"range_min,omitempty"`
-	// Presets that use the metric. The vendor does not document the form of the elements.
+	// Presets that use the metric, of those that the caller may see. The vendor does not document the form of the
+	// elements.
 	AssociatedPresets []*structpb.Value `protobuf:"bytes,13,rep,name=associated_presets,json=associatedPresets,proto3" json:"associated_presets,omitempty"`
 	// How a metric of the account's own is judged.
 	CustomEvalConfig *CustomEvaluationConfig `protobuf:"bytes,14,opt,name=custom_eval_config,json=customEvalConfig,proto3" json:"custom_eval_config,omitempty"`

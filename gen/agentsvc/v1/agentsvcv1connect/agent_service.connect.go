@@ -66,7 +66,8 @@ const (
 type AgentServiceClient interface {
 	// ListAgents answers the agents that the caller may see, from our copy.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
-	// GetAgent answers one agent with everything attached to it, without secrets.
+	// GetAgent answers one agent with everything attached to it, without secrets. What the caller may not see of that
+	// is given by uuid alone.
 	GetAgent(context.Context, *v1.GetAgentRequest) (*v1.GetAgentResponse, error)
 	// CreateAgent makes an agent that belongs to mutation.team. It is deployed after the answer: see
 	// deployment.status of GetAgent. The agent carries the tag agentsvc-op:<operation id>, by which a lost
@@ -277,7 +278,8 @@ func (c *agentServiceClient) WaitAgent(ctx context.Context, req *v1.WaitAgentReq
 type AgentServiceHandler interface {
 	// ListAgents answers the agents that the caller may see, from our copy.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
-	// GetAgent answers one agent with everything attached to it, without secrets.
+	// GetAgent answers one agent with everything attached to it, without secrets. What the caller may not see of that
+	// is given by uuid alone.
 	GetAgent(context.Context, *v1.GetAgentRequest) (*v1.GetAgentResponse, error)
 	// CreateAgent makes an agent that belongs to mutation.team. It is deployed after the answer: see
 	// deployment.status of GetAgent. The agent carries the tag agentsvc-op:<operation id>, by which a lost

@@ -122,7 +122,8 @@ type EvaluationServiceClient interface {
 	CreateEvaluationTestCase(context.Context, *v1.CreateEvaluationTestCaseRequest) (*v1.CreateEvaluationTestCaseResponse, error)
 	// ListEvaluationTestCaseRuns answers the runs of a test case. The vendor is asked each time.
 	ListEvaluationTestCaseRuns(context.Context, *v1.ListEvaluationTestCaseRunsRequest) (*v1.ListEvaluationTestCaseRunsResponse, error)
-	// GetEvaluationTestCase answers one test case. An earlier version is asked of the vendor.
+	// GetEvaluationTestCase answers one test case. An earlier version is asked of the vendor. A dataset and metrics
+	// that the caller may not see are given by uuid alone.
 	GetEvaluationTestCase(context.Context, *v1.GetEvaluationTestCaseRequest) (*v1.GetEvaluationTestCaseResponse, error)
 	// UpdateEvaluationTestCase makes a new version of a test case: what the request gives is changed, the rest stays.
 	UpdateEvaluationTestCase(context.Context, *v1.UpdateEvaluationTestCaseRequest) (*v1.UpdateEvaluationTestCaseResponse, error)
@@ -501,7 +502,8 @@ type EvaluationServiceHandler interface {
 	CreateEvaluationTestCase(context.Context, *v1.CreateEvaluationTestCaseRequest) (*v1.CreateEvaluationTestCaseResponse, error)
 	// ListEvaluationTestCaseRuns answers the runs of a test case. The vendor is asked each time.
 	ListEvaluationTestCaseRuns(context.Context, *v1.ListEvaluationTestCaseRunsRequest) (*v1.ListEvaluationTestCaseRunsResponse, error)
-	// GetEvaluationTestCase answers one test case. An earlier version is asked of the vendor.
+	// GetEvaluationTestCase answers one test case. An earlier version is asked of the vendor. A dataset and metrics
+	// that the caller may not see are given by uuid alone.
 	GetEvaluationTestCase(context.Context, *v1.GetEvaluationTestCaseRequest) (*v1.GetEvaluationTestCaseResponse, error)
 	// UpdateEvaluationTestCase makes a new version of a test case: what the request gives is changed, the rest stays.
 	UpdateEvaluationTestCase(context.Context, *v1.UpdateEvaluationTestCaseRequest) (*v1.UpdateEvaluationTestCaseResponse, error)
