@@ -185,47 +185,6 @@ func (m *Mirror) touch(ctx context.Context, q *db.Queries, c Change) error {
 	return nil
 }
 
-// applyCreated notes what was made, where the answer gives no more than its uuid, or
-// several. It is read by whoever needs it first.
-func (m *Mirror) applyCreated(ctx context.Context, q *db.Queries, c Change) (Effect, error) {
-	subject := c.Method.Access.GetSubject()
-	k := m.kind(subject.GetKind())
-	effect := plain(c)
-	note := dbsql.NoteCreatedParams{
-		Kind: k.name, Account: m.budget.Account(), Name: clip(c.Operation.ResourceName), OperationID: &c.Operation.ID,
-	}
-	if at, parent := m.named(c); k.part != nil && at != nil && at.name == k.part.kind {
-		note.ParentKind, note.ParentUUID = at.name, &parent
-	} else {
-		note.TeamID = &c.Operation.TeamID
-	}
-	made := methods.Strings(c.Response, subject.GetField())
-	for _, text := range made {
-		var err error
-		if note.UUID, err = uuid.Parse(text); err != nil {
-			return Effect{}, fmt.Errorf("reading the uuid of a %s that was created: %w", k.name, err)
-		}
-		row, err := m.lock(ctx, q, k, note.UUID)
-		if err != nil {
-			return Effect{}, err
-		}
-		if existed(row, c.Operation, k) {
-			return Effect{}, fmt.Errorf("%w: %s %s was there before", ErrAnotherResource, k.name, note.UUID)
-		}
-		if err := q.NoteCreated(ctx, note); err != nil {
-			return Effect{}, fmt.Errorf("noting that %s %s was created: %w", k.name, note.UUID, err)
-		}
-	}
-	var err error
-	answer := proto.Clone(c.Response)
-	methods.Redact(answer)
-	clearAt(answer.ProtoReflect(), "operation")
-	if effect.Before, effect.After, err = audit.Changed(nil, answer); err != nil {
-		return Effect{}, fmt.Errorf("telling what was created: %w", err)
-	}
-	return effect, nil
-}
-
 // shown finds the resource that an answer shows whole: of a kind that the method is
 // about, since several kinds may share a message.
 func (m *Mirror) shown(method *methods.Method, response proto.Message) (*kind, proto.Message) {
@@ -356,25 +315,6 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 	return effect, m.noteOthers(ctx, q, on, effect.Resource.Name, wasOthers, isOthers)
 }
 
-// noteMade gives to the team of a creation what was made by it besides, such as the preset
-// that a run was saved as: nothing else would say whose it is.
-func (m *Mirror) noteMade(ctx context.Context, q *db.Queries, c Change, k *kind, body proto.Message) error {
-	if k.makes == nil || methods.String(c.Request, k.makes.path) != "" {
-		return nil // nothing, or one that was there
-	}
-	id, err := uuid.Parse(methods.String(body, k.makes.path))
-	if err != nil {
-		return nil //nolint:nilerr // nothing was made
-	}
-	if err := q.NoteCreated(ctx, dbsql.NoteCreatedParams{
-		Kind: k.makes.kind, UUID: id, Account: m.budget.Account(), TeamID: &c.Operation.TeamID,
-		Name: clip(c.Operation.ResourceName), OperationID: &c.Operation.ID,
-	}); err != nil {
-		return fmt.Errorf("noting that %s %s was created: %w", k.makes.kind, id, err)
-	}
-	return nil
-}
-
 // noteOthers records what a change's answer showed and the change cannot have done:
 // somebody did it elsewhere.
 func (m *Mirror) noteOthers(ctx context.Context, q *db.Queries, on target, name string, before, after proto.Message) error {
@@ -384,18 +324,6 @@ func (m *Mirror) noteOthers(ctx context.Context, q *db.Queries, on target, name 
 	row := *on.row
 	row.Name = name
 	return m.note(ctx, q, on.kind, row, pb.Action_ACTION_UPDATE, before, after)
-}
-
-// creates says that a method makes a resource.
-func (m *Mirror) creates(method *methods.Method) bool {
-	return method.Access.GetAction() == pb.Action_ACTION_CREATE && m.kind(method.Access.GetSubject().GetKind()) != nil
-}
-
-// existed says that a row cannot be of what the operation created: it has an owner of its
-// own, or we held it before the vendor was asked to create anything. A listing may well
-// have shown the result between the two.
-func existed(row *dbsql.Resource, op dbsql.Operation, k *kind) bool {
-	return row != nil && (k.part == nil && row.TeamID != nil || op.SentAt != nil && row.CreatedAt.Before(*op.SentAt))
 }
 
 func (m *Mirror) applyDeletion(ctx context.Context, q *db.Queries, c Change, on target, shown proto.Message) (Effect, error) {

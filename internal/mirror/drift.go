@@ -50,15 +50,24 @@ func (m *Mirror) beingCreated(ctx context.Context, q *db.Queries, k *kind, msg p
 		if maker != k && (maker.makes == nil || maker.makes.kind != k.name) {
 			continue
 		}
-		creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: maker.name})
-		if err != nil {
-			return false, fmt.Errorf("looking for operations that create a %s: %w", k.name, err)
-		}
-		if creating {
-			return true, nil
+		if making, err := m.making(ctx, q, maker, k); err != nil || making {
+			return making, err
 		}
 	}
 	return false, nil
+}
+
+// making says that a creation of one kind may have made one of another that we do not know of:
+// it is not settled, or what it made was not read yet.
+func (m *Mirror) making(ctx context.Context, q *db.Queries, maker, made *kind) (bool, error) {
+	making, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: maker.name})
+	if err == nil && !making && maker != made {
+		making, err = q.UnreadCreation(ctx, dbsql.UnreadCreationParams{Kind: maker.name, Account: m.budget.Account()})
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for what creates a %s: %w", made.name, err)
+	}
+	return making, nil
 }
 
 // noteAppeared records a resource that was made elsewhere, or that came back; row is

@@ -181,6 +181,9 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	if err != nil {
 		return 0, err
 	}
+	if err := m.noteMadeLate(ctx, q, k, row, body); err != nil {
+		return 0, err
+	}
 	switch {
 	case created || row != nil && row.DeletedAt != nil:
 		return kept, m.noteAppeared(ctx, q, k, row, id, body)

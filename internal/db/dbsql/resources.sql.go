@@ -1214,6 +1214,26 @@ func (q *Queries) TryLock(ctx context.Context, name string) (bool, error) {
 	return pg_try_advisory_xact_lock, err
 }
 
+const unreadCreation = `-- name: UnreadCreation :one
+SELECT EXISTS (SELECT 1 FROM resources
+                WHERE kind = $1 AND account = $2 AND deleted_at IS NULL AND body IS NULL AND dirty_operation_id IS NOT NULL
+                  AND dirty_since > clock_timestamp() - interval '10 minutes')::boolean
+`
+
+type UnreadCreationParams struct {
+	Kind    string
+	Account string
+}
+
+// Whether one of the kind that a change of ours made was never read, so that what it made
+// besides is not known yet. What cannot be read for long holds nothing up.
+func (q *Queries) UnreadCreation(ctx context.Context, arg UnreadCreationParams) (bool, error) {
+	row := q.db.QueryRow(ctx, unreadCreation, arg.Kind, arg.Account)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const unreadResources = `-- name: UnreadResources :many
 SELECT uuid FROM resources
  WHERE kind = $1 AND account = $2 AND deleted_at IS NULL AND body_synced_at IS NULL AND dirty_since IS NULL

@@ -67,6 +67,13 @@ VALUES (@kind, @uuid, @account,
 ON CONFLICT (kind, uuid) DO UPDATE
    SET team_id = coalesce(r.team_id, excluded.team_id), dirty_since = clock_timestamp(), dirty_operation_id = excluded.dirty_operation_id;
 
+-- name: UnreadCreation :one
+-- Whether one of the kind that a change of ours made was never read, so that what it made
+-- besides is not known yet. What cannot be read for long holds nothing up.
+SELECT EXISTS (SELECT 1 FROM resources
+                WHERE kind = @kind AND account = @account AND deleted_at IS NULL AND body IS NULL AND dirty_operation_id IS NOT NULL
+                  AND dirty_since > clock_timestamp() - interval '10 minutes')::boolean;
+
 -- name: MarkReferrersDirty :exec
 -- Agents that refer to something that is no more, by an attribute or a route. They are
 -- locked in the order of their uuids, as by all who lock several.
