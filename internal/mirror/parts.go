@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
@@ -46,4 +47,21 @@ func (m *Mirror) adopt(ctx context.Context, q *db.Queries, k *kind, rows []dbsql
 		*row = owned
 	}
 	return nil
+}
+
+// orphan says that what a message shows is a part of what is no more: the vendor goes on
+// listing the jobs of a knowledge base that was deleted, and they stay as gone as it is.
+func (k *kind) orphan(ctx context.Context, q *db.Queries, shown proto.Message) (bool, error) {
+	kind, parent := k.parentOf(shown)
+	if parent == nil {
+		return false, nil
+	}
+	whole, err := q.Resource(ctx, dbsql.ResourceParams{Kind: kind, UUID: *parent})
+	if db.NoRows(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for the %s that a %s is a part of: %w", kind, k.name, err)
+	}
+	return whole.DeletedAt != nil, nil
 }

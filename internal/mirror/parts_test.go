@@ -3,9 +3,11 @@ package mirror
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/identity"
@@ -187,5 +189,43 @@ func TestACustomMetricIsInBothListsAtOnce(t *testing.T) {
 	w.rounds(1)
 	if told := w.told(); len(told) > 0 {
 		t.Errorf("told: %q", told)
+	}
+}
+
+// TestPartsOfWhatIsGoneStayGone has the vendor go on showing the job of a knowledge base that was
+// deleted.
+func TestPartsOfWhatIsGoneStayGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{IndexTime: time.Hour}, plenty)
+	base := w.make(w.payments, w.baseRequest("base"))
+	job := w.jobOf(base)
+	w.rounds(1)
+	w.doctor("GET", "/v2/gen-ai/indexing_jobs", func(map[string]any) {}) // as it is now, whatever happens
+	s := w.sent(w.payments, &pb.CancelIndexingJobRequest{Uuid: job})
+	w.change(w.payments, &pb.DeleteKnowledgeBaseRequest{Uuid: base})
+	gone := func(when string) {
+		t.Helper()
+		if row := w.rowOf("indexing_job", job); row.DeletedAt == nil {
+			t.Errorf("%s, the job of what was deleted is back: %+v", when, row)
+		}
+		if list := askTo(t, w.List, w.payer, &pb.ListIndexingJobsRequest{}, &pb.ListIndexingJobsResponse{}); len(list.GetJobs()) != 0 {
+			t.Errorf("%s, the list shows %v", when, list.GetJobs())
+		}
+	}
+	gone("after the deletion")
+	w.rounds(1)
+	gone("listed again")
+	w.settled(s)
+	gone("cancelled before and settled after")
+	w.exec("DELETE FROM resources WHERE kind = 'indexing_job'")
+	w.rounds(1)
+	if n := one[int64](w, "SELECT count(*) FROM resources WHERE uuid = $1 AND deleted_at IS NULL", job); n != 0 {
+		t.Error("a job that was never seen came after what it is a part of had gone")
+	}
+	// What comes back comes with its parts.
+	w.exec("UPDATE resources SET deleted_at = NULL WHERE uuid = $1", base)
+	askTo(t, w.List, w.auditor, &pb.ListIndexingJobsRequest{MaxStaleness: durationpb.New(0)}, &pb.ListIndexingJobsResponse{})
+	if row := w.rowOf("indexing_job", job); row.DeletedAt != nil {
+		t.Errorf("the job stays away: %+v", row)
 	}
 }

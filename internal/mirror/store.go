@@ -260,6 +260,11 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 // it was deleted elsewhere, this is how we hear of it.
 func (m *Mirror) lingers(ctx context.Context, q *db.Queries, k *kind, row *dbsql.Resource, shown proto.Message) (bool, error) {
 	deleted := row != nil && row.DeletedAt != nil
+	if row == nil || deleted {
+		if orphan, err := k.orphan(ctx, q, shown); err != nil || orphan {
+			return true, err
+		}
+	}
 	if !k.isOver(shown) {
 		return deleted && slices.Contains(k.leaving, text(shown, k.columns.status)), nil
 	}

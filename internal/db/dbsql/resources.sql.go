@@ -1311,11 +1311,12 @@ func (q *Queries) UpsertAgentVersion(ctx context.Context, arg UpsertAgentVersion
 
 const upsertResource = `-- name: UpsertResource :one
 INSERT INTO resources AS r (kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash,
-       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, parent_kind, parent_uuid, shared)
+       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, parent_kind, parent_uuid, shared, deleted_at)
 VALUES ($1, $2, $3,
        coalesce($4::uuid, (SELECT p.team_id FROM resources p WHERE p.kind = $5 AND p.uuid = $6)),
        $7, $8, $9, $10, $11, $12,
-       $13, $14, $15, $16, $17, $18, $5, $6, $19)
+       $13, $14, $15, $16, $17, $18, $5, $6, $19,
+       (SELECT p.deleted_at FROM resources p WHERE p.kind = $5 AND p.uuid = $6))
 ON CONFLICT (kind, uuid) DO UPDATE
    SET name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
        attributes = r.attributes || excluded.attributes, version_hash = excluded.version_hash,
@@ -1324,7 +1325,10 @@ ON CONFLICT (kind, uuid) DO UPDATE
        summary = coalesce(excluded.summary, r.summary), body = coalesce(excluded.body, r.body),
        summary_synced_at = coalesce(excluded.summary_synced_at, r.summary_synced_at),
        body_synced_at = coalesce(excluded.body_synced_at, r.body_synced_at),
-       team_id = coalesce(r.team_id, excluded.team_id), deleted_at = NULL,
+       team_id = coalesce(r.team_id, excluded.team_id),
+       deleted_at = (SELECT coalesce(r.deleted_at, p.deleted_at) FROM resources p
+                      WHERE p.kind = CASE WHEN excluded.parent_uuid IS NULL THEN r.parent_kind ELSE excluded.parent_kind END
+                        AND p.uuid = coalesce(excluded.parent_uuid, r.parent_uuid) AND p.deleted_at IS NOT NULL),
        parent_kind = CASE WHEN excluded.parent_uuid IS NULL THEN r.parent_kind ELSE excluded.parent_kind END,
        parent_uuid = coalesce(excluded.parent_uuid, r.parent_uuid), shared = excluded.shared,
        dirty_since = CASE WHEN excluded.body IS NULL THEN r.dirty_since END,
@@ -1356,7 +1360,7 @@ type UpsertResourceParams struct {
 
 // What the vendor told of a resource. A summary or body that was not told this time
 // stays as it is. Ownership is set only when the row is new; a part has the owner of
-// what it is a part of.
+// what it is a part of, and is no more when that is no more.
 func (q *Queries) UpsertResource(ctx context.Context, arg UpsertResourceParams) (bool, error) {
 	row := q.db.QueryRow(ctx, upsertResource,
 		arg.Kind,

@@ -35,13 +35,14 @@ SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_nam
 -- name: UpsertResource :one
 -- What the vendor told of a resource. A summary or body that was not told this time
 -- stays as it is. Ownership is set only when the row is new; a part has the owner of
--- what it is a part of.
+-- what it is a part of, and is no more when that is no more.
 INSERT INTO resources AS r (kind, uuid, account, team_id, name, status, region, tags, attributes, version_hash,
-       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, parent_kind, parent_uuid, shared)
+       upstream_created_at, upstream_updated_at, summary, body, summary_synced_at, body_synced_at, parent_kind, parent_uuid, shared, deleted_at)
 VALUES (@kind, @uuid, @account,
        coalesce(sqlc.narg('team_id')::uuid, (SELECT p.team_id FROM resources p WHERE p.kind = @parent_kind AND p.uuid = @parent_uuid)),
        @name, @status, @region, @tags, @attributes, @version_hash,
-       @upstream_created_at, @upstream_updated_at, @summary, @body, @summary_synced_at, @body_synced_at, @parent_kind, @parent_uuid, @shared)
+       @upstream_created_at, @upstream_updated_at, @summary, @body, @summary_synced_at, @body_synced_at, @parent_kind, @parent_uuid, @shared,
+       (SELECT p.deleted_at FROM resources p WHERE p.kind = @parent_kind AND p.uuid = @parent_uuid))
 ON CONFLICT (kind, uuid) DO UPDATE
    SET name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
        attributes = r.attributes || excluded.attributes, version_hash = excluded.version_hash,
@@ -50,7 +51,10 @@ ON CONFLICT (kind, uuid) DO UPDATE
        summary = coalesce(excluded.summary, r.summary), body = coalesce(excluded.body, r.body),
        summary_synced_at = coalesce(excluded.summary_synced_at, r.summary_synced_at),
        body_synced_at = coalesce(excluded.body_synced_at, r.body_synced_at),
-       team_id = coalesce(r.team_id, excluded.team_id), deleted_at = NULL,
+       team_id = coalesce(r.team_id, excluded.team_id),
+       deleted_at = (SELECT coalesce(r.deleted_at, p.deleted_at) FROM resources p
+                      WHERE p.kind = CASE WHEN excluded.parent_uuid IS NULL THEN r.parent_kind ELSE excluded.parent_kind END
+                        AND p.uuid = coalesce(excluded.parent_uuid, r.parent_uuid) AND p.deleted_at IS NOT NULL),
        parent_kind = CASE WHEN excluded.parent_uuid IS NULL THEN r.parent_kind ELSE excluded.parent_kind END,
        parent_uuid = coalesce(excluded.parent_uuid, r.parent_uuid), shared = excluded.shared,
        dirty_since = CASE WHEN excluded.body IS NULL THEN r.dirty_since END,
