@@ -128,15 +128,16 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 		}
 		a.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
+	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
 	a.server, err = service.New(service.Config{
-		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine}), service.Ours(
+		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens)},
 			&service.Audit{Reader: audit.NewReader(store, tokens)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{},
 		)...),
-		Authenticator: auth(store),
-		Guard:         access.New(store, copied.Knows, log),
+		Authenticator: rights.Authenticator,
+		Guard:         rights.Guard,
 		Log:           log,
 		Ready:         func(ctx context.Context) error { return schemaCurrent(ctx, pool) },
 		Metrics:       promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),

@@ -10,6 +10,15 @@ import (
 // the vendor has not answered.
 const headroom = 100 * time.Millisecond
 
+// early is a context that ends shortly before its caller's deadline.
+func early(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline.Add(-headroom))
+}
+
 // shared does something that others may be doing right now, once for all of them. It
 // goes on for whoever still waits when one of them has left, and until Patience ends
 // it. Callers wait until shortly before their own deadline.
@@ -23,12 +32,8 @@ func shared[T any](ctx context.Context, m *Mirror, key string, do func(ctx conte
 		defer cancel()
 		return do(detached)
 	})
-	wait := ctx
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		wait, cancel = context.WithDeadline(ctx, deadline.Add(-headroom))
-		defer cancel()
-	}
+	wait, cancel := early(ctx)
+	defer cancel()
 	select {
 	case <-wait.Done():
 		go func() {

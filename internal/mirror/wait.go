@@ -29,11 +29,15 @@ const (
 // waitLimit is how long a wait without a deadline of its own may take.
 const waitLimit = time.Hour
 
+// Who answers who waits, as what they are now, or why they may not wait any longer. It is
+// asked each time something may be told.
+type Who func(ctx context.Context) (identity.Caller, error)
+
 // Wait follows the resource that req names until its state is one that ends waits, and
 // hands every state to tell: the first at once, the others as the vendor shows them. resp
 // is the prototype of what is told. Those who wait for resources of one kind share what is
 // asked of the vendor: see [Mirror.poll].
-func (m *Mirror) Wait(ctx context.Context, caller identity.Caller, req, resp proto.Message, tell func(proto.Message) error) error {
+func (m *Mirror) Wait(ctx context.Context, who Who, req, resp proto.Message, tell func(proto.Message) error) error {
 	method := m.api.ByRequest(req)
 	if method == nil || len(method.Access.GetTargets()) != 1 {
 		return fmt.Errorf("%s is not the request of a wait", req.ProtoReflect().Descriptor().FullName())
@@ -47,54 +51,100 @@ func (m *Mirror) Wait(ctx context.Context, caller identity.Caller, req, resp pro
 	if err != nil {
 		return err
 	}
+	ctx, leave := early(ctx) // so that the error says how far it was
+	defer leave()
 	ctx, cancel := context.WithTimeoutCause(ctx, waitLimit, errWaitedLong)
 	defer cancel()
-	// Seen first: that is the state at which the wait begins, and whether there is anything.
-	first, err := m.read(ctx, caller, k, id, nil)
-	if err != nil {
+	w := waiter{Mirror: m, who: who, kind: k, id: id, resp: resp, tell: tell}
+	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	var last proto.Message
-	var since time.Time // when something last happened, by the database's clock
 	for {
-		row, now, err := m.held(ctx, k, id)
-		if fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_NOT_FOUND {
-			return tell(waitMessage(resp, k, nil, &pb.WaitProgress{Outcome: gone}))
+		ended, pace, err := w.turn(ctx)
+		if err == nil && !ended {
+			err = m.poll(ctx, k, id, w.row, pace)
 		}
-		if err != nil {
+		switch {
+		case ctx.Err() != nil && !ended:
+			return waitEnded(ctx, k, id, w.status)
+		case err != nil || ended:
 			return err
-		}
-		body, progress, err := m.progress(ctx, caller, k, id, row, first)
-		if err != nil {
-			return err
-		}
-		ended := progress.GetOutcome() != waitsOn
-		if last == nil || ended || !proto.Equal(last, body) {
-			if err := tell(waitMessage(resp, k, body, progress)); err != nil || ended {
-				return err
-			}
-			last, since = body, now
-		}
-		if err := m.poll(ctx, k, id, row, m.pace(now.Sub(since))); err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return waitEnded(ctx, k, id, progress.GetStatus())
 		}
 	}
 }
 
+// waiter is a wait.
+type waiter struct {
+	*Mirror
+
+	who  Who
+	kind *kind
+	id   uuid.UUID
+	resp proto.Message
+	tell func(proto.Message) error
+
+	// first is what was read at first.
+	first reading
+	// row and status are those of the last turn.
+	row    dbsql.Resource
+	status string
+	// last is what was told last; it came about at since, by the database's clock.
+	last  proto.Message
+	since time.Time
+}
+
+// begin sees at which state the wait begins, and whether there is anything.
+func (w *waiter) begin(ctx context.Context) error {
+	caller, err := w.who(ctx)
+	if err != nil {
+		return err
+	}
+	if w.first, err = w.read(ctx, caller, w.kind, w.id, nil); err != nil {
+		return err
+	}
+	w.status = text(w.first.body, w.kind.columns.status)
+	return nil
+}
+
+// turn tells what is new, and answers whether that was the end, or else how long to pause.
+func (w *waiter) turn(ctx context.Context) (ended bool, pace time.Duration, err error) {
+	caller, denial := w.who(ctx)
+	row, now, err := w.held(ctx, w.kind, w.id)
+	switch {
+	case denial != nil && fault.ReasonOf(denial) != pb.ErrorReason_ERROR_REASON_NOT_FOUND:
+		return false, 0, denial
+	case fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_NOT_FOUND: // so they find it no more
+		return true, 0, w.tell(waitMessage(w.resp, w.kind, nil, &pb.WaitProgress{Outcome: gone}))
+	case denial != nil:
+		return false, 0, denial
+	case err != nil:
+		return false, 0, err
+	}
+	body, progress, err := w.progress(ctx, caller, row)
+	if err != nil {
+		return false, 0, err
+	}
+	w.row, w.status = row, progress.GetStatus()
+	ended = progress.GetOutcome() != waitsOn
+	if w.last == nil || ended || !proto.Equal(w.last, body) {
+		if err := w.tell(waitMessage(w.resp, w.kind, body, progress)); err != nil {
+			return true, 0, err
+		}
+		w.last, w.since = body, now
+	}
+	return ended, w.pace(now.Sub(w.since)), nil
+}
+
 // progress is how far a resource is, by our copy, and the resource as the caller may see it;
 // by what was read first as long as a change under way keeps that from being stored.
-func (m *Mirror) progress(
-	ctx context.Context, caller identity.Caller, k *kind, id uuid.UUID, row dbsql.Resource, first reading,
-) (proto.Message, *pb.WaitProgress, error) {
-	r := reading{body: proto.Clone(first.body), freshness: first.freshness}
-	progress := &pb.WaitProgress{Outcome: waitsOn, Status: text(first.body, k.columns.status), Freshness: first.freshness}
+func (w *waiter) progress(ctx context.Context, caller identity.Caller, row dbsql.Resource) (proto.Message, *pb.WaitProgress, error) {
+	k := w.kind
+	r := reading{body: proto.Clone(w.first.body), freshness: w.first.freshness}
+	progress := &pb.WaitProgress{Outcome: waitsOn, Status: text(w.first.body, k.columns.status), Freshness: r.freshness}
 	if row.Body != nil {
 		behind := row.DirtySince != nil || row.BodySyncedAt == nil
 		var err error
-		if r, err = m.answer(k, row, pb.Freshness_SOURCE_MIRROR, behind); err != nil {
+		if r, err = w.answer(k, row, pb.Freshness_SOURCE_MIRROR, behind); err != nil {
 			return nil, nil, err
 		}
 		progress.Status, progress.Freshness = row.Status, r.freshness
@@ -102,11 +152,11 @@ func (m *Mirror) progress(
 			progress.Outcome = end
 		}
 	}
-	if err := m.hideNeighbours(ctx, caller, k, r.body); err != nil {
+	if err := w.hideNeighbours(ctx, caller, k, r.body); err != nil {
 		return nil, nil, err
 	}
 	if k.relate != nil {
-		if err := k.relate(ctx, m, caller, id, r.body); err != nil {
+		if err := k.relate(ctx, w.Mirror, caller, w.id, r.body); err != nil {
 			return nil, nil, err
 		}
 	}

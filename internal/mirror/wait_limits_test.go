@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
 
@@ -29,21 +31,25 @@ func TestWaitsEndWithTheirCallers(t *testing.T) {
 	if err := follow.end(); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled, it ended with %v", err)
 	}
-	follow = await(within(t, time.Second), t, w.Mirror, w.payer, req, &pb.WaitAgentResponse{})
+	ctx = within(t, time.Second)
+	follow = await(ctx, t, w.Mirror, w.payer, req, &pb.WaitAgentResponse{})
 	follow.next()
 	err := follow.end()
+	if ctx.Err() != nil {
+		t.Error("nothing was left of the deadline to tell its caller in")
+	}
 	requireReason(t, pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, err)
 	if !strings.Contains(err.Error(), "STATUS_WAITING_FOR_DEPLOYMENT") || !strings.Contains(err.Error(), id) {
 		t.Errorf("it ended with %v", err)
 	}
 	broken := errors.New("the stream broke")
-	err = w.Wait(t.Context(), w.payer, req, &pb.WaitAgentResponse{}, func(proto.Message) error { return broken })
+	err = w.Wait(t.Context(), always(w.payer), req, &pb.WaitAgentResponse{}, func(proto.Message) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("told to nobody, it ended with %v", err)
 	}
-	err = w.Wait(t.Context(), w.payer, &pb.WaitAgentRequest{Uuid: genaisim.ModelLlama}, &pb.WaitAgentResponse{}, nil)
+	err = w.Wait(t.Context(), always(w.payer), &pb.WaitAgentRequest{Uuid: genaisim.ModelLlama}, &pb.WaitAgentResponse{}, nil)
 	requireReason(t, pb.ErrorReason_ERROR_REASON_NOT_FOUND, err)
-	if err := w.Wait(t.Context(), w.payer, &pb.GetModelRouterRequest{Uuid: id}, &pb.WaitAgentResponse{}, nil); err == nil {
+	if err := w.Wait(t.Context(), always(w.payer), &pb.GetModelRouterRequest{Uuid: id}, &pb.WaitAgentResponse{}, nil); err == nil {
 		t.Error("one can wait for a router")
 	}
 }
@@ -122,4 +128,33 @@ func TestAWaitSeesOurOwnChangeFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	follow.reaches("STATUS_RUNNING", succeeded)
+}
+
+// TestAWaitAsksWhetherItMayGoOn has somebody lose what lets them see what they wait for.
+func TestAWaitAsksWhetherItMayGoOn(t *testing.T) {
+	t.Parallel()
+	clock := &clock{}
+	w := newWorld(t, genaisim.Config{Now: clock.now, DeployTime: time.Hour}, plenty, quickly)
+	id := w.create("checkout")
+	lost := errors.New("the token was revoked")
+	var gone atomic.Bool
+	who := func(context.Context) (identity.Caller, error) {
+		if gone.Load() {
+			return identity.Caller{}, lost
+		}
+		return w.payer, nil
+	}
+	told, done := make(chan struct{}, 100), make(chan error, 1)
+	go func() {
+		done <- w.Wait(t.Context(), who, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{}, func(proto.Message) error {
+			told <- struct{}{}
+			return nil
+		})
+	}()
+	<-told
+	gone.Store(true)
+	clock.pass(2 * time.Hour)
+	if err := <-done; !errors.Is(err, lost) || len(told) > 0 {
+		t.Errorf("it ended with %v, and told %d more", err, len(told))
+	}
 }

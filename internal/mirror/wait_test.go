@@ -22,11 +22,16 @@ type waiting struct {
 	done     chan error
 }
 
+// always is somebody who may wait as long as they like.
+func always(caller identity.Caller) Who {
+	return func(context.Context) (identity.Caller, error) { return caller, nil }
+}
+
 func await(ctx context.Context, t *testing.T, m *Mirror, caller identity.Caller, req, resp proto.Message) *waiting {
 	t.Helper()
 	w := &waiting{t: t, messages: make(chan proto.Message, 1000), done: make(chan error, 1)}
 	go func() {
-		w.done <- m.Wait(ctx, caller, req, resp, func(message proto.Message) error {
+		w.done <- m.Wait(ctx, always(caller), req, resp, func(message proto.Message) error {
 			w.messages <- message
 			return nil
 		})

@@ -63,5 +63,5 @@ func (s *Agents) RollbackAgentVersion(ctx context.Context, req *pb.RollbackAgent
 
 // WaitAgent follows an agent until its deployment has come to an end.
 func (s *Agents) WaitAgent(ctx context.Context, req *pb.WaitAgentRequest, stream *connect.ServerStream[pb.WaitAgentResponse]) error {
-	return wait(ctx, s.Mirror, req, stream)
+	return wait(ctx, Backend(*s), req, stream)
 }

@@ -142,5 +142,5 @@ func (s *Evaluations) GetEvaluationRunResult(
 func (s *Evaluations) WaitEvaluationRun(
 	ctx context.Context, req *pb.WaitEvaluationRunRequest, stream *connect.ServerStream[pb.WaitEvaluationRunResponse],
 ) error {
-	return wait(ctx, s.Mirror, req, stream)
+	return wait(ctx, Backend(*s), req, stream)
 }

@@ -16,6 +16,8 @@ import (
 type Backend struct {
 	Mirror     *mirror.Mirror
 	Operations *operation.Engine
+	// Rights is asked again by calls that last.
+	Rights Rights
 }
 
 // change makes the change that req asks for: all of a handler for the methods that
@@ -45,13 +47,15 @@ func reveal[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req 
 	return answer(resp, m.Reveal(ctx, caller(ctx), req, resp))
 }
 
-// wait streams how far a mirrored resource is: all of a handler.
-func wait[Req proto.Message, Resp any](ctx context.Context, m *mirror.Mirror, req Req, stream *connect.ServerStream[Resp]) error {
+// wait streams how far a mirrored resource is, for as long as the caller may see it: all of
+// a handler.
+func wait[Req proto.Message, Resp any](ctx context.Context, b Backend, req Req, stream *connect.ServerStream[Resp]) error {
 	prototype, ok := any(new(Resp)).(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no Protobuf message", prototype)
 	}
-	return m.Wait(ctx, caller(ctx), req, prototype, func(message proto.Message) error {
+	who := b.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
+	return b.Mirror.Wait(ctx, who, req, prototype, func(message proto.Message) error {
 		typed, ok := any(message).(*Resp)
 		if !ok {
 			return fmt.Errorf("a wait told a %T", message)

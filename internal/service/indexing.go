@@ -78,5 +78,5 @@ func (s *Indexing) DeleteIndexingSchedule(
 func (s *Indexing) WaitIndexingJob(
 	ctx context.Context, req *pb.WaitIndexingJobRequest, stream *connect.ServerStream[pb.WaitIndexingJobResponse],
 ) error {
-	return wait(ctx, s.Mirror, req, stream)
+	return wait(ctx, Backend(*s), req, stream)
 }

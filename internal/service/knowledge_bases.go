@@ -78,5 +78,5 @@ func (s *KnowledgeBases) DeleteDataSource(ctx context.Context, req *pb.DeleteDat
 func (s *KnowledgeBases) WaitKnowledgeBase(
 	ctx context.Context, req *pb.WaitKnowledgeBaseRequest, stream *connect.ServerStream[pb.WaitKnowledgeBaseResponse],
 ) error {
-	return wait(ctx, s.Mirror, req, stream)
+	return wait(ctx, Backend(*s), req, stream)
 }

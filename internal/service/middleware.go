@@ -100,8 +100,7 @@ type Authenticator interface {
 // UNAUTHENTICATED in the protocol that the caller speaks.
 func identify(a Authenticator, log *slog.Logger, next http.Handler, options ...connect.HandlerOption) http.Handler {
 	check := func(ctx context.Context, r *http.Request) (any, error) {
-		token, _ := authn.BearerToken(r)
-		caller, err := a.Authenticate(ctx, strings.TrimSpace(token))
+		caller, err := a.Authenticate(ctx, bearer(r))
 		if err != nil {
 			id := r.Header.Get(requestIDHeader)
 			out := present(err, id)
@@ -124,6 +123,12 @@ func identify(a Authenticator, log *slog.Logger, next http.Handler, options ...c
 		next.ServeHTTP(w, r)
 	})
 	return authn.NewMiddleware(check, options...).Wrap(adopt)
+}
+
+// bearer is the token that a request carries; "" if it carries none.
+func bearer(r *http.Request) string {
+	token, _ := authn.BearerToken(r)
+	return strings.TrimSpace(token)
 }
 
 // clientAddress is that of the other end of the connection. Forwarding headers are
