@@ -36,8 +36,9 @@ type kind struct {
 	// of its response; get is empty for kinds that cannot be read alone.
 	get, id, item string
 	// beside are fields of ours in the full message, and the fields of get's response that
-	// fill them: lists do not show them.
-	beside map[string]string
+	// fill them: lists do not show them. They are about what the field besideOf names.
+	beside   map[string]string
+	besideOf string
 	// named says that what tells one from another is a name, not a uuid.
 	named bool
 

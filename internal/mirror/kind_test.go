@@ -59,6 +59,7 @@ func TestEveryPathOfAKindExists(t *testing.T) {
 			m := methods.API().ByName(name)
 			need("list "+name, m != nil && itemsField(k, m) != nil && string(m.Name) == methods.Package+"."+name)
 		}
+		need("besideOf "+k.besideOf, k.besideOf == "" || methods.Resolve(full, k.besideOf) != nil && methods.Resolve(summary, k.besideOf) != nil)
 		for field, from := range k.beside {
 			get := methods.API().ByName(k.get)
 			need("beside "+field, methods.Resolve(full, field) != nil && methods.Local(methods.Resolve(full, field)) &&

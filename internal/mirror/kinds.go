@@ -54,7 +54,7 @@ func knowledgeBases() *kind {
 		name: knowledgeBaseKind, summary: (*pb.KnowledgeBase)(nil), full: (*pb.KnowledgeBase)(nil),
 		list: "KnowledgeBaseService.ListKnowledgeBases", items: "knowledge_bases",
 		get: "KnowledgeBaseService.GetKnowledgeBase", id: "uuid", item: "knowledge_base",
-		beside:     map[string]string{"database_status": "database_status"},
+		beside: map[string]string{"database_status": "database_status"}, besideOf: "database_id",
 		columns:    columns,
 		attributes: map[string]string{"project_id": "project_id", "embedding_model_uuid": "embedding_model_uuid"},
 		volatile:   []string{"last_indexing_job", "added_to_agent_at", "user_id", "database_status", "vendor_extra"},

@@ -276,9 +276,9 @@ func (m *Mirror) keepWhole(ctx context.Context, q *db.Queries, k *kind, l listed
 }
 
 // carry takes over from the body before what lists and changes do not show, and says
-// whether it took something.
+// whether it took something. What was true of another database is not of this one.
 func (k *kind) carry(body, before proto.Message) (carried bool) {
-	if before == nil {
+	if before == nil || text(body, k.besideOf) != text(before, k.besideOf) {
 		return false
 	}
 	for field := range k.beside {

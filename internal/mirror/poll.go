@@ -26,10 +26,11 @@ func (m *Mirror) pace(quiet time.Duration) time.Duration {
 // poll pauses, and then has our copy of a resource that somebody waits for as fresh as the
 // pause was long. Where the list of its kind shows the state, the whole list is read, once
 // for all who wait, on whichever replica comes first; otherwise the resource itself is,
-// once for all who wait for it here. The calls are spare ones: when nobody can have one,
-// or the vendor does not answer, the wait goes on.
+// once for all who wait for it here.
+// The calls are spare ones: when nobody can have one, or the vendor does not answer, the wait
+// goes on.
 func (m *Mirror) poll(ctx context.Context, k *kind, id uuid.UUID, row dbsql.Resource, pace time.Duration) error {
-	alone := k.list == "" || len(k.beside) > 0 || row.DirtySince != nil || row.BodySyncedAt == nil
+	alone := !k.listsState() || row.DirtySince != nil || row.BodySyncedAt == nil
 	if !alone {
 		// A list of many pages is read as much more seldom.
 		count, err := m.store.CountKind(ctx, dbsql.CountKindParams{Kind: k.name, Account: m.budget.Account()})

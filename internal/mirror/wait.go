@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
@@ -28,6 +30,10 @@ const (
 
 // waitLimit is how long a wait without a deadline of its own may take.
 const waitLimit = time.Hour
+
+// waitFresh is how old a state may be that ends a wait at its first look, where neither lists
+// nor the sync would have noticed that it is another by now.
+const waitFresh = 5 * time.Second
 
 // Who answers who waits, as what they are now, or why they may not wait any longer. It is
 // asked each time something may be told.
@@ -83,8 +89,10 @@ type waiter struct {
 	resp proto.Message
 	tell func(proto.Message) error
 
-	// first is what was read at first.
-	first reading
+	// first is what was read at first, and oldest the time before which a state does not end
+	// the wait.
+	first  reading
+	oldest time.Time
 	// row and status are those of the last turn.
 	row    dbsql.Resource
 	status string
@@ -93,7 +101,8 @@ type waiter struct {
 	since time.Time
 }
 
-// begin sees at which state the wait begins, and whether there is anything.
+// begin sees at which state the wait begins, and whether there is anything. What would end
+// the wait is looked at again where nobody else would have.
 func (w *waiter) begin(ctx context.Context) error {
 	caller, err := w.who(ctx)
 	if err != nil {
@@ -103,8 +112,22 @@ func (w *waiter) begin(ctx context.Context) error {
 		return err
 	}
 	w.status = text(w.first.body, w.kind.columns.status)
-	return nil
+	if w.kind.listsState() {
+		return nil
+	}
+	now, err := w.store.ClockNow(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the clock: %w", db.Classify(err))
+	}
+	w.oldest = now.Add(-waitFresh)
+	if _, ends := w.kind.ends[w.status]; ends {
+		w.first, err = w.read(ctx, caller, w.kind, w.id, durationpb.New(waitFresh))
+	}
+	return err
 }
+
+// listsState says that lists show the state of what they list.
+func (k *kind) listsState() bool { return k.list != "" && len(k.beside) == 0 }
 
 // turn tells what is new, and answers whether that was the end, or else how long to pause.
 func (w *waiter) turn(ctx context.Context) (ended bool, pace time.Duration, err error) {
@@ -142,7 +165,7 @@ func (w *waiter) progress(ctx context.Context, caller identity.Caller, row dbsql
 	r := reading{body: proto.Clone(w.first.body), freshness: w.first.freshness}
 	progress := &pb.WaitProgress{Outcome: waitsOn, Status: text(w.first.body, k.columns.status), Freshness: r.freshness}
 	if row.Body != nil {
-		behind := row.DirtySince != nil || row.BodySyncedAt == nil
+		behind := row.DirtySince != nil || row.BodySyncedAt == nil || row.BodySyncedAt.Before(w.oldest)
 		var err error
 		if r, err = w.answer(k, row, pb.Freshness_SOURCE_MIRROR, behind); err != nil {
 			return nil, nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
@@ -128,6 +129,81 @@ func TestAWaitSeesOurOwnChangeFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	follow.reaches("STATUS_RUNNING", succeeded)
+}
+
+// TestAWaitEndsByWhatIsSoNow waits for a knowledge base of which we last heard that it was online.
+func TestAWaitEndsByWhatIsSoNow(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		age    string
+		vendor func(w *world, path string)
+		first  string
+		asked  int
+		want   pb.WaitProgress_Outcome
+	}{
+		"just now": {"0 s", nil, "ONLINE", 0, succeeded},
+		"long ago": {"1 h", nil, "ONLINE", 1, succeeded},
+		"and it is not": {"1 h", func(w *world, path string) {
+			w.doctor("GET", path, func(answer map[string]any) { answer["database_status"] = "POWEROFF" })
+		}, "POWEROFF", 1, failed},
+		"and nobody answers": {"1 h", func(w *world, path string) {
+			if err := w.sim.SetFaults([]genaisim.Fault{{Method: "GET", Path: path, Status: 503}}); err != nil {
+				w.t.Fatal(err)
+			}
+		}, "ONLINE", 1, waitsOn},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, genaisim.Config{}, plenty, quickly)
+			id := w.make(w.payments, w.baseRequest("base"))
+			askTo(t, w.Get, w.payer, &pb.GetKnowledgeBaseRequest{Uuid: id}, &pb.GetKnowledgeBaseResponse{})
+			w.exec("UPDATE resources SET body_synced_at = clock_timestamp() - $1::interval WHERE uuid = $2", tc.age, id)
+			if tc.vendor != nil {
+				tc.vendor(w, "/v2/gen-ai/knowledge_bases/"+id)
+			}
+			start := w.mark()
+			follow := await(t.Context(), t, w.Mirror, w.payer, &pb.WaitKnowledgeBaseRequest{Uuid: id}, &pb.WaitKnowledgeBaseResponse{})
+			_, progress := follow.next()
+			if progress.GetStatus() != tc.first || progress.GetOutcome() != tc.want || progress.GetFreshness().GetStale() != (tc.want == waitsOn) {
+				t.Errorf("at first %v", progress)
+			}
+			if n := w.asked(start)["GET /v2/gen-ai/knowledge_bases/{uuid}"]; tc.want != waitsOn && n != tc.asked {
+				t.Errorf("the vendor was asked %d times, want %d", n, tc.asked)
+			}
+			if tc.want == waitsOn {
+				if err := w.sim.SetFaults(nil); err != nil {
+					t.Fatal(err)
+				}
+				follow.reaches("ONLINE", succeeded)
+			} else if err := follow.end(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestTheStateOfAnotherDatabaseIsNotKept has a knowledge base get another database.
+func TestTheStateOfAnotherDatabaseIsNotKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{}, plenty)
+	id := w.make(w.payments, w.baseRequest("base"))
+	askTo(t, w.Get, w.payer, &pb.GetKnowledgeBaseRequest{Uuid: id}, &pb.GetKnowledgeBaseResponse{})
+	w.doctor("GET", "/v2/gen-ai/knowledge_bases", func(answer map[string]any) {
+		for _, base := range answer["knowledge_bases"].([]any) {
+			base.(map[string]any)["database_id"] = uuid.NewString()
+		}
+	})
+	list := askTo(t, w.List, w.payer, &pb.ListKnowledgeBasesRequest{MaxStaleness: durationpb.New(0)}, &pb.ListKnowledgeBasesResponse{})
+	if shown := list.GetKnowledgeBases(); len(shown) != 1 || shown[0].DatabaseStatus != nil {
+		t.Errorf("the list shows %v", shown)
+	}
+	start := w.mark()
+	if got := askTo(t, w.Get, w.payer, &pb.GetKnowledgeBaseRequest{Uuid: id}, &pb.GetKnowledgeBaseResponse{}); got.DatabaseStatus == nil {
+		t.Errorf("a read shows %v", got)
+	}
+	if asked := w.asked(start); asked["GET /v2/gen-ai/knowledge_bases/{uuid}"] != 1 {
+		t.Errorf("the vendor was asked %v", asked)
+	}
 }
 
 // TestAWaitAsksWhetherItMayGoOn has somebody lose what lets them see what they wait for.
