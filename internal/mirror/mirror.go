@@ -95,6 +95,9 @@ type Mirror struct {
 	// places are taken by those who go through a list.
 	places chan struct{}
 
+	// lone are the resources that somebody waits for and that are polled by themselves.
+	lone lone
+
 	// flights are the questions being asked right now, so that none is asked twice
 	// at once; running counts their goroutines.
 	flights singleflight.Group

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,12 +27,17 @@ func (m *Mirror) pace(quiet time.Duration) time.Duration {
 // poll pauses, and then has our copy of a resource that somebody waits for as fresh as the
 // pause was long. Where the list of its kind shows the state, the whole list is read, once
 // for all who wait, on whichever replica comes first; otherwise the resource itself is,
-// once for all who wait for it here.
+// once for all who wait for it here, and the more seldom the more of its kind are waited for.
 // The calls are spare ones: when nobody can have one, or the vendor does not answer, the wait
 // goes on.
 func (m *Mirror) poll(ctx context.Context, k *kind, id uuid.UUID, row dbsql.Resource, pace time.Duration) error {
 	alone := !k.listsState() || row.DirtySince != nil || row.BodySyncedAt == nil
-	if !alone {
+	if alone {
+		// As many together take no more calls than one does at first.
+		many, leave := m.lone.enter(k.name, id)
+		defer leave()
+		pace = max(pace, time.Duration(many)*m.cfg.PollEvery)
+	} else {
 		// A list of many pages is read as much more seldom.
 		count, err := m.store.CountKind(ctx, dbsql.CountKindParams{Kind: k.name, Account: m.budget.Account()})
 		if err != nil {
@@ -64,6 +70,33 @@ func (m *Mirror) poll(ctx context.Context, k *kind, id uuid.UUID, row dbsql.Reso
 		return nil
 	}
 	return err
+}
+
+// lone counts the resources that are polled by themselves, by kind.
+type lone struct {
+	mu    sync.Mutex
+	kinds map[string]map[uuid.UUID]int // how many wait for each
+}
+
+// enter adds one who waits, and answers how many of the kind are waited for.
+func (l *lone) enter(kind string, id uuid.UUID) (many int, leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kinds == nil {
+		l.kinds = map[string]map[uuid.UUID]int{}
+	}
+	if l.kinds[kind] == nil {
+		l.kinds[kind] = map[uuid.UUID]int{}
+	}
+	waits := l.kinds[kind]
+	waits[id]++
+	return len(waits), func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if waits[id]--; waits[id] == 0 {
+			delete(waits, id)
+		}
+	}
 }
 
 // pollOne reads one resource, unless it was read within the pace.

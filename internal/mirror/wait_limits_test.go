@@ -206,6 +206,48 @@ func TestTheStateOfAnotherDatabaseIsNotKept(t *testing.T) {
 	}
 }
 
+// TestManyWaitsTakeTurns has many things waited for that only reading them one by one shows.
+func TestManyWaitsTakeTurns(t *testing.T) {
+	t.Parallel()
+	const long, pace = 9 * time.Hour, 50 * time.Millisecond
+	clock := &clock{}
+	w := newWorld(t, genaisim.Config{Now: clock.now, DatabaseTime: long}, plenty, func(c *Config) { c.PollEvery = pace })
+	var ids []string
+	for range 30 {
+		ids = append(ids, w.make(w.payments, w.baseRequest("base")))
+	}
+	w.rounds(1)
+	start, begun := w.mark(), time.Now()
+	var all []*waiting
+	for i := range 60 { // two wait for each
+		all = append(all, await(t.Context(), t, w.Mirror, w.payer, &pb.WaitKnowledgeBaseRequest{Uuid: ids[i%30]}, &pb.WaitKnowledgeBaseResponse{}))
+	}
+	for _, follow := range all {
+		follow.next()
+	}
+	const polls = "GET /v2/gen-ai/knowledge_bases/{uuid}"
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := within(t, soon); w.asked(start)[polls] < 40; {
+		select {
+		case <-tick.C:
+		case <-limit.Done():
+			t.Fatalf("asked %v", w.asked(start))
+		}
+	}
+	// Nobody's timers are exact; without turns it would be 30 times as many.
+	if asked, most := w.asked(start), int(3*time.Since(begun)/(2*pace))+1; asked[polls] > most || len(asked) != 1 {
+		t.Errorf("asked %v, want no more than %d polls and nothing else", asked, most)
+	}
+	clock.pass(2 * long)
+	for _, follow := range all {
+		follow.reaches("ONLINE", succeeded)
+	}
+	if len(w.lone.kinds[knowledgeBaseKind]) != 0 {
+		t.Errorf("still waited for: %v", w.lone.kinds)
+	}
+}
+
 // TestAWaitAsksWhetherItMayGoOn has somebody lose what lets them see what they wait for.
 func TestAWaitAsksWhetherItMayGoOn(t *testing.T) {
 	t.Parallel()

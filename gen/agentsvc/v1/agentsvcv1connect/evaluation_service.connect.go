@@ -139,8 +139,9 @@ type EvaluationServiceClient interface {
 	// WaitEvaluationRun follows a run until it has ended.
 	//
 	// The first message comes at once, another whenever something changes, and the last one when nothing more
-	// will: its progress.outcome says how it ended. All who wait share what is asked of the vendor. A wait
-	// without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	// will: its progress.outcome says how it ended. All who wait for one on the same replica share what is asked of
+	// the vendor, and the more are waited for there, the more seldom it is asked about each. A wait without a deadline
+	// of its own ends with DEADLINE_EXCEEDED after an hour.
 	WaitEvaluationRun(context.Context, *v1.WaitEvaluationRunRequest) (*connect.ServerStreamForClient[v1.WaitEvaluationRunResponse], error)
 }
 
@@ -519,8 +520,9 @@ type EvaluationServiceHandler interface {
 	// WaitEvaluationRun follows a run until it has ended.
 	//
 	// The first message comes at once, another whenever something changes, and the last one when nothing more
-	// will: its progress.outcome says how it ended. All who wait share what is asked of the vendor. A wait
-	// without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	// will: its progress.outcome says how it ended. All who wait for one on the same replica share what is asked of
+	// the vendor, and the more are waited for there, the more seldom it is asked about each. A wait without a deadline
+	// of its own ends with DEADLINE_EXCEEDED after an hour.
 	WaitEvaluationRun(context.Context, *v1.WaitEvaluationRunRequest, *connect.ServerStream[v1.WaitEvaluationRunResponse]) error
 }
 

@@ -97,8 +97,9 @@ type KnowledgeBaseServiceClient interface {
 	// WaitKnowledgeBase follows a knowledge base until its database is online, so that it can be attached.
 	//
 	// The first message comes at once, another whenever something changes, and the last one when nothing more
-	// will: its progress.outcome says how it ended. All who wait share what is asked of the vendor. A wait
-	// without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	// will: its progress.outcome says how it ended. All who wait for one on the same replica share what is asked of
+	// the vendor, and the more are waited for there, the more seldom it is asked about each. A wait without a deadline
+	// of its own ends with DEADLINE_EXCEEDED after an hour.
 	WaitKnowledgeBase(context.Context, *v1.WaitKnowledgeBaseRequest) (*connect.ServerStreamForClient[v1.WaitKnowledgeBaseResponse], error)
 }
 
@@ -324,8 +325,9 @@ type KnowledgeBaseServiceHandler interface {
 	// WaitKnowledgeBase follows a knowledge base until its database is online, so that it can be attached.
 	//
 	// The first message comes at once, another whenever something changes, and the last one when nothing more
-	// will: its progress.outcome says how it ended. All who wait share what is asked of the vendor. A wait
-	// without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	// will: its progress.outcome says how it ended. All who wait for one on the same replica share what is asked of
+	// the vendor, and the more are waited for there, the more seldom it is asked about each. A wait without a deadline
+	// of its own ends with DEADLINE_EXCEEDED after an hour.
 	WaitKnowledgeBase(context.Context, *v1.WaitKnowledgeBaseRequest, *connect.ServerStream[v1.WaitKnowledgeBaseResponse]) error
 }
 
