@@ -147,6 +147,8 @@ func (w wrongly) json(t *testing.T) {
 		"a 25th hour":              {"IndexingService/CreateIndexingSchedule", `{"knowledge_base_uuid": "` + agent + `", "days": [1], "time": "25:00"}`, "time"},
 		"a job without sources":    {"IndexingService/StartIndexingJob", `{"knowledge_base_uuid": "` + agent + `"}`, "data_source_uuids"},
 		"a router without models":  {"ModelRouterService/CreateModelRouter", `{"name": "r", "policies": [{"task_slug": "x"}]}`, "fallback_models"},
+		"a router emptied": {"ModelRouterService/UpdateModelRouter",
+			`{"uuid": "` + agent + `", "policies": [{"task_slug": "x"}], "update_mask": "policies,fallbackModels"}`, "fallback_models"},
 		"a source of two kinds": {"KnowledgeBaseService/AddDataSource", `{"knowledge_base_uuid": "` + agent + `", "spaces_data_source": {"bucket_name": "b"},
 			"web_crawler_data_source": {"base_url": "https://example.com"}}`, "spaces_data_source"},
 		"page_size -1":            {list, `{"pageSize": -1}`, "page_size"},

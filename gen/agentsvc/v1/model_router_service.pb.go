@@ -1205,7 +1205,7 @@ const file_agentsvc_v1_model_router_service_proto_rawDesc = "" +
 	"\rmax_staleness\x18i \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\x05\xaa\x01\x022\x00\xa0\xbb\x18\x01R\fmaxStaleness\"\x91\x01\n" +
 	"\x16GetModelRouterResponse\x12;\n" +
 	"\fmodel_router\x18\x01 \x01(\v2\x18.agentsvc.v1.ModelRouterR\vmodelRouter\x12:\n" +
-	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xed\x04\n" +
+	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\x94\a\n" +
 	"\x18UpdateModelRouterRequest\x12\x1c\n" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\x12/\n" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x90NH\x00R\vdescription\x88\x01\x01\x129\n" +
@@ -1219,7 +1219,8 @@ const file_agentsvc_v1_model_router_service_proto_rawDesc = "" +
 	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation\x12\xd5\x01\n" +
 	"\vupdate_mask\x18e \x01(\v2\x1a.google.protobuf.FieldMaskB\x97\x01\xbaH\x8f\x01\xba\x01\x8b\x01\n" +
 	"\x10update_mask.size\x121must have 100 paths of 255 characters at the most\x1aDthis.paths.size() <= 100 && this.paths.all(path, path.size() <= 255)\xa0\xbb\x18\x01R\n" +
-	"updateMaskB\x0e\n" +
+	"updateMask:\xa4\x02\xbaH\xa0\x02\x1a\x9d\x02\n" +
+	"\x14fallback_models.some\x12Oa router needs at least one model: in fallback_models, or in models of a policy\x1a\xb3\x01!('fallback_models' in this.update_mask.paths && 'policies' in this.update_mask.paths) || this.fallback_models.size() > 0 || this.policies.exists(policy, policy.models.size() > 0)B\x0e\n" +
 	"\f_descriptionB\a\n" +
 	"\x05_name\"\x94\x01\n" +
 	"\x19UpdateModelRouterResponse\x12;\n" +
