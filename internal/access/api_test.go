@@ -21,7 +21,8 @@ func kinds(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	parts := []string{"indexing_job", "indexing_schedule", "evaluation_run"}
-	elsewhere := []string{"model_evaluation_metric", "agent_deployment", "database"} // claimed as another kind, and never known
+	// Claimed as another kind, nobody's to claim, and never known.
+	elsewhere := []string{"model_evaluation_metric", "model", "agent_deployment", "database"}
 	return slices.Concat(rules.GetString().GetIn(), parts, elsewhere, []string{"team", "operation"})
 }
 
@@ -88,8 +89,17 @@ func checkAction(t *testing.T, m *methods.Method) {
 func checkTargets(t *testing.T, m *methods.Method, known []string) {
 	t.Helper()
 	for _, target := range m.Access.GetTargets() {
-		if !slices.Contains(known, target.GetKind()) {
-			t.Errorf("target %q is of a kind that nobody knows", target.GetKind())
+		for _, kind := range append(target.GetOrKinds(), target.GetKind()) {
+			if !slices.Contains(known, kind) {
+				t.Errorf("target %q is of a kind that nobody knows", kind)
+			}
+		}
+		if uuids := target.GetUnless(); uuids != "" {
+			text(t, m.Input.Descriptor(), uuids)
+		}
+		checkCondition(t, m.Input.Descriptor(), target.GetExcept())
+		if !target.GetByName() && (target.GetUnless() != "" || target.GetExcept() != nil) {
+			t.Errorf("target %s is no name, and what it says always counts", target.GetField())
 		}
 		if target.GetRole() == pb.Role_ROLE_UNSPECIFIED {
 			t.Errorf("target %s takes no role", target.GetField())
@@ -167,12 +177,7 @@ func checkReconcile(t *testing.T, m *methods.Method) {
 		text(t, items.Message(), id)
 	}
 	for _, condition := range find.GetWhere() {
-		fd := methods.Resolve(items.Message(), condition.GetField())
-		for _, value := range condition.GetValues() {
-			if fd == nil || fd.Enum() == nil || fd.Enum().Values().ByName(protoreflect.Name(value)) == nil {
-				t.Errorf("find: %s cannot be %s", condition.GetField(), value)
-			}
-		}
+		checkCondition(t, items.Message(), condition)
 	}
 	for _, refusal := range m.Access.GetRefusal() {
 		if methods.Resolve(m.Output.Descriptor(), refusal.GetField()) == nil {
@@ -188,6 +193,17 @@ func checkReconcile(t *testing.T, m *methods.Method) {
 	}
 	for _, b := range find.GetThenWith() {
 		same(t, then.Input.Descriptor(), b.GetTo(), items.Message(), b.GetFrom())
+	}
+}
+
+// checkCondition wants an enum with the values that a condition names.
+func checkCondition(t *testing.T, d protoreflect.MessageDescriptor, condition *pb.Condition) {
+	t.Helper()
+	fd := methods.Resolve(d, condition.GetField())
+	for _, value := range condition.GetValues() {
+		if fd == nil || fd.Enum() == nil || fd.Enum().Values().ByName(protoreflect.Name(value)) == nil {
+			t.Errorf("%s.%s cannot be %s", d.Name(), condition.GetField(), value)
+		}
 	}
 }
 

@@ -160,7 +160,7 @@ func (r request) teamName(ctx context.Context, id uuid.UUID) (string, error) {
 }
 
 func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uuid.UUID) ([]thing, error) {
-	known, err := r.owners(ctx, target.GetKind(), ids)
+	known, err := r.owners(ctx, target, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,10 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 		if !isKnown && target.GetIfKnown() {
 			continue // of another kind
 		}
-		t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: id, Name: row.Name}, shared: row.Shared}
+		if !isKnown {
+			row.Kind = target.GetKind()
+		}
+		t := thing{Target: identity.Target{Kind: row.Kind, UUID: id, Name: row.Name}, shared: row.Shared}
 		if row.TeamID != nil {
 			t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
 		}
@@ -180,7 +183,7 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 			}
 		}
 		if row.Deleted && !r.maySeeDeleted(target, t) {
-			return nil, fault.NotFound(target.GetKind(), id.String())
+			return nil, fault.NotFound(kindOf(target), id.String())
 		}
 		if err := r.allow(target, t); err != nil {
 			return nil, err
@@ -195,10 +198,10 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 
 // owners are what is known of the named resources. Before one of a kind that was never
 // listed counts as unknown, it is.
-func (r request) owners(ctx context.Context, kind string, ids []uuid.UUID) (map[uuid.UUID]dbsql.OwnersRow, error) {
+func (r request) owners(ctx context.Context, target *pb.Target, ids []uuid.UUID) (map[uuid.UUID]dbsql.OwnersRow, error) {
 	known := make(map[uuid.UUID]dbsql.OwnersRow, len(ids))
 	for again := false; ; again = true {
-		rows, err := r.store.Owners(ctx, dbsql.OwnersParams{Kind: kind, Uuids: ids})
+		rows, err := r.store.Owners(ctx, dbsql.OwnersParams{Kinds: kindsOf(target), Uuids: ids})
 		if err != nil {
 			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
 		}
@@ -208,11 +211,33 @@ func (r request) owners(ctx context.Context, kind string, ids []uuid.UUID) (map[
 		if again || !slices.ContainsFunc(ids, func(id uuid.UUID) bool { _, isKnown := known[id]; return !isKnown }) {
 			return known, nil
 		}
-		if all, err := r.knows(ctx, r.caller, kind); err != nil || !all {
+		if some, _, err := r.knowing(ctx, target); err != nil || !some {
 			return known, err
 		}
 	}
 }
+
+// knowing says of how many of a target's kinds our copy has everything: of some, or of all.
+func (r request) knowing(ctx context.Context, target *pb.Target) (some, all bool, err error) {
+	all = true
+	for _, kind := range kindsOf(target) {
+		whole, err := r.knows(ctx, r.caller, kind)
+		if err != nil {
+			return false, false, err
+		}
+		some, all = some || whole, all && whole
+	}
+	return some, all, nil
+}
+
+// kindsOf are the kinds of which a target may be.
+func kindsOf(target *pb.Target) []string {
+	return slices.Concat([]string{target.GetKind()}, target.GetOrKinds())
+}
+
+// kindOf is what a target may be in the words of a refusal: those for what is of the first kind
+// are those for what is of another one, or of none.
+func kindOf(target *pb.Target) string { return strings.Join(kindsOf(target), " or ") }
 
 // mayNameUnknown refuses what our copy does not have. Where it cannot have all of a kind,
 // such a resource may well exist at the vendor: an administrator is taken at their word,
@@ -222,58 +247,14 @@ func (r request) mayNameUnknown(ctx context.Context, target *pb.Target, id uuid.
 }
 
 func (r request) mayCallUnknown(ctx context.Context, target *pb.Target, called string) error {
-	all, err := r.knows(ctx, r.caller, target.GetKind())
+	_, all, err := r.knowing(ctx, target)
 	if err != nil {
 		return err
 	}
 	if all || !r.caller.Admin() {
-		return fault.NotFound(target.GetKind(), called)
+		return fault.NotFound(kindOf(target), called)
 	}
 	return nil
-}
-
-// checkNames is about everything that has one of the names. What has none is unknown, as
-// with uuids.
-func (r request) checkNames(ctx context.Context, target *pb.Target, names []string) ([]thing, error) {
-	var things []thing
-	for _, name := range names {
-		rows, err := r.ownersByName(ctx, target.GetKind(), name)
-		if err != nil {
-			return nil, err
-		}
-		if len(rows) == 0 && !target.GetIfKnown() {
-			if err := r.mayCallUnknown(ctx, target, name); err != nil {
-				return nil, err
-			}
-		}
-		for _, row := range rows {
-			t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: row.UUID, Name: row.Name}, shared: row.Shared, called: name}
-			if row.TeamID != nil {
-				t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
-			}
-			if err := r.allow(target, t); err != nil {
-				return nil, err
-			}
-			things = append(things, t)
-		}
-	}
-	return things, nil
-}
-
-// ownersByName is the same as owners for a name.
-func (r request) ownersByName(ctx context.Context, kind, name string) ([]dbsql.OwnersByNameRow, error) {
-	for again := false; ; again = true {
-		rows, err := r.store.OwnersByName(ctx, dbsql.OwnersByNameParams{Kind: kind, Name: name})
-		if err != nil {
-			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
-		}
-		if again || len(rows) > 0 {
-			return rows, nil
-		}
-		if all, err := r.knows(ctx, r.caller, kind); err != nil || !all {
-			return rows, err
-		}
-	}
 }
 
 // maySeeDeleted lets a change with an idempotency key through to what its own team
@@ -324,7 +305,7 @@ func (r request) allow(target *pb.Target, t thing) error {
 	case role != pb.Role_ROLE_UNSPECIFIED:
 		return r.tooLow(needed, role, t)
 	case !r.caller.SeesAll():
-		return (&refusal{fault: fault.NotFound(t.Kind, r.nameOf(t))}).on(t)
+		return (&refusal{fault: fault.NotFound(kindOf(target), r.nameOf(t))}).on(t)
 	case t.team.ID == uuid.Nil:
 		return denied("auditors may read everything and nothing more: what belongs to no team is for administrators").on(t)
 	default:

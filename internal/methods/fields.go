@@ -1,6 +1,7 @@
 package methods
 
 import (
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -76,6 +77,23 @@ func Values(m protoreflect.Message, path string) []protoreflect.Value {
 		values = append(values, Values(element.Message(), rest)...)
 	}
 	return values
+}
+
+// Meets says whether a message has one of the values that a condition names.
+func Meets(m protoreflect.Message, condition *pb.Condition) bool {
+	for _, v := range Values(m, condition.GetField()) {
+		text, _ := v.Interface().(string)
+		if number, ok := v.Interface().(protoreflect.EnumNumber); ok {
+			fd := Resolve(m.Descriptor(), condition.GetField())
+			if known := fd.Enum().Values().ByNumber(number); known != nil {
+				text = string(known.Name())
+			}
+		}
+		if slices.Contains(condition.GetValues(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // Resolve is the field at the end of a path, or nil.

@@ -203,7 +203,7 @@ func (a *attempt) refusedIn(response proto.Message) string {
 		switch text := methods.String(response, condition.GetField()); {
 		case len(condition.GetValues()) == 0 && text != "":
 			return text
-		case len(condition.GetValues()) > 0 && meets(response.ProtoReflect(), condition):
+		case len(condition.GetValues()) > 0 && methods.Meets(response.ProtoReflect(), condition):
 			said = "it gave no reason"
 		}
 	}

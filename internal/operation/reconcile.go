@@ -214,7 +214,7 @@ func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *w
 		}
 	}
 	for _, condition := range a.method.Access.GetFind().GetWhere() {
-		if !meets(item, condition) {
+		if !methods.Meets(item, condition) {
 			return nil
 		}
 	}
@@ -240,23 +240,6 @@ func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *w
 		w.found = append(w.found, item)
 	}
 	return nil
-}
-
-// meets says whether an item has one of the values that a condition names.
-func meets(item protoreflect.Message, condition *pb.Condition) bool {
-	for _, v := range methods.Values(item, condition.GetField()) {
-		text, _ := v.Interface().(string)
-		if number, ok := v.Interface().(protoreflect.EnumNumber); ok {
-			fd := methods.Resolve(item.Descriptor(), condition.GetField())
-			if known := fd.Enum().Values().ByNumber(number); known != nil {
-				text = string(known.Name())
-			}
-		}
-		if slices.Contains(condition.GetValues(), text) {
-			return true
-		}
-	}
-	return false
 }
 
 // ours says whether an item that looks right was made by this change: not before it

@@ -275,13 +275,21 @@ type Target struct {
 	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
 	// Role the caller needs in the team that owns the resource.
 	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
-	// The field holds names, not uuids: every resource of that name is touched.
+	// The field holds names, not uuids: the one resource of that name is touched. A name
+	// that several have is refused, as the vendor would choose among them.
 	ByName bool `protobuf:"varint,4,opt,name=by_name,json=byName,proto3" json:"by_name,omitempty"`
-	// What is not known as one of the kind is not one, and is left to the vendor: the
-	// field may hold the uuids of several kinds.
+	// What is not known as one of the kinds is not one, and is left to the vendor: the
+	// field may hold the uuids of kinds that nobody can own.
 	IfKnown bool `protobuf:"varint,5,opt,name=if_known,json=ifKnown,proto3" json:"if_known,omitempty"`
 	// The method changes it as well, and its answer does not show how.
-	Changed       bool `protobuf:"varint,6,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed bool `protobuf:"varint,6,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Further kinds that the field may name one of instead.
+	OrKinds []string `protobuf:"bytes,7,rep,name=or_kinds,json=orKinds,proto3" json:"or_kinds,omitempty"`
+	// Path of the field that says which resource it is, so that the name decides nothing
+	// where that one is given.
+	Unless string `protobuf:"bytes,8,opt,name=unless,proto3" json:"unless,omitempty"`
+	// Where the request is like this, the field names nothing of the kinds.
+	Except        *Condition `protobuf:"bytes,9,opt,name=except,proto3" json:"except,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,6 +364,27 @@ func (x *Target) GetChanged() bool {
 		return x.Changed
 	}
 	return false
+}
+
+func (x *Target) GetOrKinds() []string {
+	if x != nil {
+		return x.OrKinds
+	}
+	return nil
+}
+
+func (x *Target) GetUnless() string {
+	if x != nil {
+		return x.Unless
+	}
+	return ""
+}
+
+func (x *Target) GetExcept() *Condition {
+	if x != nil {
+		return x.Except
+	}
+	return nil
 }
 
 // Subject is what a change is about, where that is not its first target.
@@ -828,14 +857,17 @@ var File_agentsvc_v1_annotations_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\n" +
-	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\xa7\x01\n" +
+	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\x8a\x02\n" +
 	"\x06Target\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12%\n" +
 	"\x04role\x18\x03 \x01(\x0e2\x11.agentsvc.v1.RoleR\x04role\x12\x17\n" +
 	"\aby_name\x18\x04 \x01(\bR\x06byName\x12\x19\n" +
 	"\bif_known\x18\x05 \x01(\bR\aifKnown\x12\x18\n" +
-	"\achanged\x18\x06 \x01(\bR\achanged\"3\n" +
+	"\achanged\x18\x06 \x01(\bR\achanged\x12\x19\n" +
+	"\bor_kinds\x18\a \x03(\tR\aorKinds\x12\x16\n" +
+	"\x06unless\x18\b \x01(\tR\x06unless\x12.\n" +
+	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\"3\n" +
 	"\aSubject\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\"-\n" +
@@ -928,27 +960,28 @@ var file_agentsvc_v1_annotations_proto_goTypes = []any{
 }
 var file_agentsvc_v1_annotations_proto_depIdxs = []int32{
 	1,  // 0: agentsvc.v1.Target.role:type_name -> agentsvc.v1.Role
-	6,  // 1: agentsvc.v1.Find.with:type_name -> agentsvc.v1.Binding
-	6,  // 2: agentsvc.v1.Find.match:type_name -> agentsvc.v1.Binding
-	6,  // 3: agentsvc.v1.Find.then_with:type_name -> agentsvc.v1.Binding
-	6,  // 4: agentsvc.v1.Find.answer:type_name -> agentsvc.v1.Binding
-	7,  // 5: agentsvc.v1.Find.where:type_name -> agentsvc.v1.Condition
-	0,  // 6: agentsvc.v1.Access.action:type_name -> agentsvc.v1.Action
-	4,  // 7: agentsvc.v1.Access.targets:type_name -> agentsvc.v1.Target
-	2,  // 8: agentsvc.v1.Access.scope:type_name -> agentsvc.v1.Scope
-	5,  // 9: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
-	3,  // 10: agentsvc.v1.Access.reconcile:type_name -> agentsvc.v1.Reconcile
-	8,  // 11: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
-	7,  // 12: agentsvc.v1.Access.refusal:type_name -> agentsvc.v1.Condition
-	10, // 13: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
-	11, // 14: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
-	11, // 15: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
-	9,  // 16: agentsvc.v1.access:type_name -> agentsvc.v1.Access
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	16, // [16:17] is the sub-list for extension type_name
-	13, // [13:16] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	7,  // 1: agentsvc.v1.Target.except:type_name -> agentsvc.v1.Condition
+	6,  // 2: agentsvc.v1.Find.with:type_name -> agentsvc.v1.Binding
+	6,  // 3: agentsvc.v1.Find.match:type_name -> agentsvc.v1.Binding
+	6,  // 4: agentsvc.v1.Find.then_with:type_name -> agentsvc.v1.Binding
+	6,  // 5: agentsvc.v1.Find.answer:type_name -> agentsvc.v1.Binding
+	7,  // 6: agentsvc.v1.Find.where:type_name -> agentsvc.v1.Condition
+	0,  // 7: agentsvc.v1.Access.action:type_name -> agentsvc.v1.Action
+	4,  // 8: agentsvc.v1.Access.targets:type_name -> agentsvc.v1.Target
+	2,  // 9: agentsvc.v1.Access.scope:type_name -> agentsvc.v1.Scope
+	5,  // 10: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
+	3,  // 11: agentsvc.v1.Access.reconcile:type_name -> agentsvc.v1.Reconcile
+	8,  // 12: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
+	7,  // 13: agentsvc.v1.Access.refusal:type_name -> agentsvc.v1.Condition
+	10, // 14: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
+	11, // 15: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
+	11, // 16: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
+	9,  // 17: agentsvc.v1.access:type_name -> agentsvc.v1.Access
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	17, // [17:18] is the sub-list for extension type_name
+	14, // [14:17] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_annotations_proto_init() }

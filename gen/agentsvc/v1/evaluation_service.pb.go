@@ -1319,7 +1319,8 @@ func (x *ListEvaluationTestCasesResponse) GetFreshness() *Freshness {
 
 type CreateEvaluationTestCaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the workspace, in place of workspace_uuid. Every workspace of that name must be the caller's.
+	// Name of the workspace, in place of workspace_uuid. A name that does not say for certain which workspace is
+	// meant is refused.
 	AgentWorkspaceName *string `protobuf:"bytes,1,opt,name=agent_workspace_name,json=agentWorkspaceName,proto3,oneof" json:"agent_workspace_name,omitempty"`
 	// Unique id of the dataset.
 	DatasetUuid *string `protobuf:"bytes,2,opt,name=dataset_uuid,json=datasetUuid,proto3,oneof" json:"dataset_uuid,omitempty"`
@@ -2796,7 +2797,7 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x13evaluation_run_uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x11evaluationRunUuid\"\x95\x01\n" +
 	"\x19WaitEvaluationRunResponse\x12A\n" +
 	"\x0eevaluation_run\x18\x01 \x01(\v2\x1a.agentsvc.v1.EvaluationRunR\revaluationRun\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xe3*\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xf3*\n" +
 	"\x11EvaluationService\x12\xa4\x01\n" +
 	"\x16ListEvaluationDatasets\x12*.agentsvc.v1.ListEvaluationDatasetsRequest\x1a+.agentsvc.v1.ListEvaluationDatasetsResponse\"1\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v2/gen-ai/evaluation_datasets\x90\x02\x01\x12\x8c\x03\n" +
 	"\x17CreateEvaluationDataset\x12+.agentsvc.v1.CreateEvaluationDatasetRequest\x1a,.agentsvc.v1.CreateEvaluationDatasetResponse\"\x95\x02\xa2\xbb\x18\xe7\x01\b\x04\x12\x17\n" +
@@ -2823,12 +2824,12 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x11evaluation_metric\x12\vmetric_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x027:\x01*\x1a2/v2/gen-ai/custom_evaluation_metrics/{metric_uuid}\x12\xeb\x01\n" +
 	"\x1cDeleteCustomEvaluationMetric\x120.agentsvc.v1.DeleteCustomEvaluationMetricRequest\x1a1.agentsvc.v1.DeleteCustomEvaluationMetricResponse\"f\xa2\xbb\x18(\b\x06\x12\"\n" +
 	"\x11evaluation_metric\x12\vmetric_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x024*2/v2/gen-ai/custom_evaluation_metrics/{metric_uuid}\x12\xa9\x01\n" +
-	"\x17ListEvaluationTestCases\x12+.agentsvc.v1.ListEvaluationTestCasesRequest\x1a,.agentsvc.v1.ListEvaluationTestCasesResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/evaluation_test_cases\x90\x02\x01\x12\xe5\x04\n" +
-	"\x18CreateEvaluationTestCase\x12,.agentsvc.v1.CreateEvaluationTestCaseRequest\x1a-.agentsvc.v1.CreateEvaluationTestCaseResponse\"\xeb\x03\xa2\xbb\x18\xbb\x03\b\x04\x12\x17\n" +
+	"\x17ListEvaluationTestCases\x12+.agentsvc.v1.ListEvaluationTestCasesRequest\x1a,.agentsvc.v1.ListEvaluationTestCasesResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/evaluation_test_cases\x90\x02\x01\x12\xf5\x04\n" +
+	"\x18CreateEvaluationTestCase\x12,.agentsvc.v1.CreateEvaluationTestCaseRequest\x1a-.agentsvc.v1.CreateEvaluationTestCaseResponse\"\xfb\x03\xa2\xbb\x18\xcb\x03\b\x04\x12\x17\n" +
 	"\x04team\x12\rmutation.team\x18\x02\x12$\n" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x01\x12\x1d\n" +
-	"\tworkspace\x12\x0eworkspace_uuid\x18\x02\x12%\n" +
-	"\tworkspace\x12\x14agent_workspace_name\x18\x02 \x01\x12\x1e\n" +
+	"\tworkspace\x12\x0eworkspace_uuid\x18\x02\x125\n" +
+	"\tworkspace\x12\x14agent_workspace_name\x18\x02 \x01B\x0eworkspace_uuid\x12\x1e\n" +
 	"\x11evaluation_metric\x12\ametrics\x18\x01\x12.\n" +
 	"\x11evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01\"&\n" +
 	"\x14evaluation_test_case\x12\x0etest_case_uuid(\x032\x8e\x01\n" +

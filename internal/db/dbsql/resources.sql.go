@@ -793,11 +793,11 @@ SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_nam
        r.shared
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
- WHERE r.kind = $1 AND r.uuid = ANY ($2::uuid[])
+ WHERE r.kind = ANY ($1::text[]) AND r.uuid = ANY ($2::uuid[])
 `
 
 type OwnersParams struct {
-	Kind  string
+	Kinds []string
 	Uuids []uuid.UUID
 }
 
@@ -813,7 +813,7 @@ type OwnersRow struct {
 
 // Who owns the named resources. One that is not here is known to nobody.
 func (q *Queries) Owners(ctx context.Context, arg OwnersParams) ([]OwnersRow, error) {
-	rows, err := q.db.Query(ctx, owners, arg.Kind, arg.Uuids)
+	rows, err := q.db.Query(ctx, owners, arg.Kinds, arg.Uuids)
 	if err != nil {
 		return nil, err
 	}
@@ -844,13 +844,14 @@ const ownersByName = `-- name: OwnersByName :many
 SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
- WHERE r.kind = $1 AND r.name = $2 AND r.deleted_at IS NULL
- ORDER BY r.uuid
+ WHERE r.kind = ANY ($1::text[]) AND r.deleted_at IS NULL
+   AND CASE r.kind WHEN 'model' THEN r.attributes ->> 'id' ELSE r.name END = $2::text
+ ORDER BY r.kind, r.uuid
 `
 
 type OwnersByNameParams struct {
-	Kind string
-	Name string
+	Kinds []string
+	Name  string
 }
 
 type OwnersByNameRow struct {
@@ -862,9 +863,10 @@ type OwnersByNameRow struct {
 	Shared   bool
 }
 
-// The same for everything of a name.
+// The same for everything of a name. Requests name the vendor's models by their ids, not by
+// the names that they are shown under.
 func (q *Queries) OwnersByName(ctx context.Context, arg OwnersByNameParams) ([]OwnersByNameRow, error) {
-	rows, err := q.db.Query(ctx, ownersByName, arg.Kind, arg.Name)
+	rows, err := q.db.Query(ctx, ownersByName, arg.Kinds, arg.Name)
 	if err != nil {
 		return nil, err
 	}

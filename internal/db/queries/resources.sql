@@ -22,15 +22,17 @@ SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_nam
        r.shared
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
- WHERE r.kind = @kind AND r.uuid = ANY (@uuids::uuid[]);
+ WHERE r.kind = ANY (@kinds::text[]) AND r.uuid = ANY (@uuids::uuid[]);
 
 -- name: OwnersByName :many
--- The same for everything of a name.
+-- The same for everything of a name. Requests name the vendor's models by their ids, not by
+-- the names that they are shown under.
 SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
- WHERE r.kind = @kind AND r.name = @name AND r.deleted_at IS NULL
- ORDER BY r.uuid;
+ WHERE r.kind = ANY (@kinds::text[]) AND r.deleted_at IS NULL
+   AND CASE r.kind WHEN 'model' THEN r.attributes ->> 'id' ELSE r.name END = @name::text
+ ORDER BY r.kind, r.uuid;
 
 -- name: UpsertResource :one
 -- What the vendor told of a resource. A summary or body that was not told this time
