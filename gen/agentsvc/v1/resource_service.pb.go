@@ -427,9 +427,9 @@ const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\tresources\x18\x01 \x03(\v2\x15.agentsvc.v1.ResourceR\tresources\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xfc\x02\n" +
-	"\x14ClaimResourceRequest\x12\x84\x02\n" +
-	"\x04kind\x18\x01 \x01(\tB\xef\x01\xbaH\xeb\x01r\xe8\x01R\x05agentR\ranthropic_keyR\fcustom_modelR\x12evaluation_datasetR\x11evaluation_metricR\x14evaluation_test_caseR\x0eknowledge_baseR\rmodel_api_keyR\x17model_evaluation_presetR\x14model_evaluation_runR\x12model_provider_keyR\fmodel_routerR\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xe8\x02\n" +
+	"\x14ClaimResourceRequest\x12\xf0\x01\n" +
+	"\x04kind\x18\x01 \x01(\tB\xdb\x01\xbaH\xd7\x01r\xd4\x01R\x05agentR\ranthropic_keyR\fcustom_modelR\x12evaluation_datasetR\x11evaluation_metricR\x14evaluation_test_caseR\x0eknowledge_baseR\rmodel_api_keyR\x17model_evaluation_presetR\x14model_evaluation_runR\fmodel_routerR\n" +
 	"openai_keyR\tworkspaceR\x04kind\x12\x1c\n" +
 	"\x04uuid\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\x12\x1d\n" +
 	"\x04team\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12 \n" +
