@@ -52,11 +52,15 @@ func (r request) checkNames(ctx context.Context, target *pb.Target, names []stri
 func (r request) meant(target *pb.Target, named []thing) (thing, error) {
 	hidden := slices.IndexFunc(named, func(t thing) bool { return !r.sees(t) })
 	anyVisible := slices.ContainsFunc(named, r.sees)
-	switch {
+	switch vendors := slices.IndexFunc(named, func(t thing) bool { return t.shared }); {
 	case !anyVisible && !target.GetIfKnown():
 		return named[0], nil // and is refused as what does not exist
 	case len(named) == 1 && anyVisible:
 		return named[0], nil
+	case vendors >= 0 && target.GetUnless() == "":
+		// There is no uuid to ask for, and nobody can take a model of the vendor's from all
+		// others by importing one of the same name.
+		return named[vendors], nil
 	}
 	no := fault.Invalid(target.GetField(), "%q does not say for certain which one is meant", named[0].called)
 	if uuids := target.GetUnless(); uuids != "" {

@@ -2,7 +2,9 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -222,12 +224,19 @@ func (r request) knowing(ctx context.Context, target *pb.Target) (some, all bool
 	all = true
 	for _, kind := range kindsOf(target) {
 		whole, err := r.knows(ctx, r.caller, kind)
-		if err != nil {
+		if err != nil && !(target.GetIfKnown() && forbids(err)) {
 			return false, false, err
 		}
 		some, all = some || whole, all && whole
 	}
 	return some, all, nil
+}
+
+// forbids says that the vendor does not let us list a kind, for want of a scope. It must not
+// keep everybody from what is not of that kind.
+func forbids(err error) bool {
+	e, ok := errors.AsType[*fault.Error](err)
+	return ok && e.VendorStatus == http.StatusForbidden
 }
 
 // kindsOf are the kinds of which a target may be.

@@ -141,3 +141,23 @@ func TestAReferenceToAKindNeverListed(t *testing.T) {
 	requireReason(t, pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, w.may(w.auditor, base))
 	requireReason(t, pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, w.claim(knowledgeBaseKind, genaisim.KnowledgeBaseA, "payments"))
 }
+
+// TestAKindThatMayNotBeListed keeps nobody from what is not of it.
+func TestAKindThatMayNotBeListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{}, plenty)
+	caller := operator(w.payer)
+	req := &pb.CreateAgentRequest{Name: new("x"), ModelUuid: new(genaisim.ModelLlama)}
+	for status, want := range map[int]pb.ErrorReason{
+		503: pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, 403: pb.ErrorReason_ERROR_REASON_UNSPECIFIED,
+	} {
+		if err := w.sim.SetFaults([]genaisim.Fault{{Method: "GET", Path: "/v2/gen-ai/custom_models", Status: status}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.may(caller, req); want != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
+			requireReason(t, want, err)
+		} else if err != nil {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}

@@ -1232,12 +1232,13 @@ const file_agentsvc_v1_model_router_service_proto_rawDesc = "" +
 	"\x19DeleteModelRouterResponse\x12\x17\n" +
 	"\x04uuid\x18\x01 \x01(\tH\x00R\x04uuid\x88\x01\x01\x12:\n" +
 	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperationB\a\n" +
-	"\x05_uuid2\xc3\n" +
-	"\n" +
+	"\x05_uuid2\xfc\v\n" +
 	"\x12ModelRouterService\x12\x8d\x01\n" +
-	"\x10ListModelRouters\x12$.agentsvc.v1.ListModelRoutersRequest\x1a%.agentsvc.v1.ListModelRoutersResponse\",\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v2/gen-ai/models/routers\x90\x02\x01\x12\xae\x02\n" +
-	"\x11CreateModelRouter\x12%.agentsvc.v1.CreateModelRouterRequest\x1a&.agentsvc.v1.CreateModelRouterResponse\"\xc9\x01\xa2\xbb\x18\xa0\x01\b\x04\x12\x17\n" +
-	"\x04team\x12\rmutation.team\x18\x02\"!\n" +
+	"\x10ListModelRouters\x12$.agentsvc.v1.ListModelRoutersRequest\x1a%.agentsvc.v1.ListModelRoutersResponse\",\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v2/gen-ai/models/routers\x90\x02\x01\x12\x8a\x03\n" +
+	"\x11CreateModelRouter\x12%.agentsvc.v1.CreateModelRouterRequest\x1a&.agentsvc.v1.CreateModelRouterResponse\"\xa5\x02\xa2\xbb\x18\xfc\x01\b\x04\x12\x17\n" +
+	"\x04team\x12\rmutation.team\x18\x02\x12,\n" +
+	"\fcustom_model\x12\x0ffallback_models\x18\x01 \x01(\x01:\x05model\x12,\n" +
+	"\fcustom_model\x12\x0fpolicies.models\x18\x01 \x01(\x01:\x05model\"!\n" +
 	"\fmodel_router\x12\x11model_router.uuid(\x032^\n" +
 	"#ModelRouterService.ListModelRouters\x1a\rmodel_routers\"\f\n" +
 	"\x04name\x12\x04name*\n" +
@@ -1246,9 +1247,11 @@ const file_agentsvc_v1_model_router_service_proto_rawDesc = "" +
 	"\x16ListModelRouterPresets\x12*.agentsvc.v1.ListModelRouterPresetsRequest\x1a+.agentsvc.v1.ListModelRouterPresetsResponse\"4\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/models/routers/presets\x90\x02\x01\x12\xb9\x01\n" +
 	"\x1aListModelRouterTaskPresets\x12..agentsvc.v1.ListModelRouterTaskPresetsRequest\x1a/.agentsvc.v1.ListModelRouterTaskPresetsResponse\":\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v2/gen-ai/models/routers/tasks/presets\x90\x02\x01\x12\xa4\x01\n" +
 	"\x0eGetModelRouter\x12\".agentsvc.v1.GetModelRouterRequest\x1a#.agentsvc.v1.GetModelRouterResponse\"I\xa2\xbb\x18\x1a\b\x02\x12\x16\n" +
-	"\fmodel_router\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/models/routers/{uuid}\x90\x02\x01\x12\xaf\x01\n" +
-	"\x11UpdateModelRouter\x12%.agentsvc.v1.UpdateModelRouterRequest\x1a&.agentsvc.v1.UpdateModelRouterResponse\"K\xa2\xbb\x18\x1c\b\x05\x12\x16\n" +
-	"\fmodel_router\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02%:\x01*\x1a /v2/gen-ai/models/routers/{uuid}\x12\xac\x01\n" +
+	"\fmodel_router\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/models/routers/{uuid}\x90\x02\x01\x12\x8c\x02\n" +
+	"\x11UpdateModelRouter\x12%.agentsvc.v1.UpdateModelRouterRequest\x1a&.agentsvc.v1.UpdateModelRouterResponse\"\xa7\x01\xa2\xbb\x18x\b\x05\x12\x16\n" +
+	"\fmodel_router\x12\x04uuid\x18\x02\x12,\n" +
+	"\fcustom_model\x12\x0ffallback_models\x18\x01 \x01(\x01:\x05model\x12,\n" +
+	"\fcustom_model\x12\x0fpolicies.models\x18\x01 \x01(\x01:\x05model(\x01\x82\xd3\xe4\x93\x02%:\x01*\x1a /v2/gen-ai/models/routers/{uuid}\x12\xac\x01\n" +
 	"\x11DeleteModelRouter\x12%.agentsvc.v1.DeleteModelRouterRequest\x1a&.agentsvc.v1.DeleteModelRouterResponse\"H\xa2\xbb\x18\x1c\b\x06\x12\x16\n" +
 	"\fmodel_router\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02\"* /v2/gen-ai/models/routers/{uuid}B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 

@@ -845,7 +845,7 @@ SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_nam
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = ANY ($1::text[]) AND r.deleted_at IS NULL
-   AND CASE r.kind WHEN 'model' THEN r.attributes ->> 'id' ELSE r.name END = $2::text
+   AND (CASE r.kind WHEN 'model' THEN r.attributes ->> 'id' ELSE r.name END = $2::text OR r.uuid::text = lower($2::text))
  ORDER BY r.kind, r.uuid
 `
 
@@ -864,7 +864,7 @@ type OwnersByNameRow struct {
 }
 
 // The same for everything of a name. Requests name the vendor's models by their ids, not by
-// the names that they are shown under.
+// the names that they are shown under. What is called by its uuid is meant as well.
 func (q *Queries) OwnersByName(ctx context.Context, arg OwnersByNameParams) ([]OwnersByNameRow, error) {
 	rows, err := q.db.Query(ctx, ownersByName, arg.Kinds, arg.Name)
 	if err != nil {

@@ -26,12 +26,12 @@ SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_nam
 
 -- name: OwnersByName :many
 -- The same for everything of a name. Requests name the vendor's models by their ids, not by
--- the names that they are shown under.
+-- the names that they are shown under. What is called by its uuid is meant as well.
 SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = ANY (@kinds::text[]) AND r.deleted_at IS NULL
-   AND CASE r.kind WHEN 'model' THEN r.attributes ->> 'id' ELSE r.name END = @name::text
+   AND (CASE r.kind WHEN 'model' THEN r.attributes ->> 'id' ELSE r.name END = @name::text OR r.uuid::text = lower(@name::text))
  ORDER BY r.kind, r.uuid;
 
 -- name: UpsertResource :one
