@@ -132,7 +132,7 @@ func (w *walk) refusal(t *testing.T, m *methods.Method, answer map[string]any) {
 	w.forget(t)
 	w.seed(t, m, req)
 	ours{team: "payments"}.set(m, req)
-	w.vendor.play(map[string]func(arrival) reply{m.Verb + " " + m.Path: always(http.StatusOK, answer)})
+	w.vendor.play(withParts(m, req, map[string]func(arrival) reply{m.Verb + " " + m.Path: always(http.StatusOK, answer)}))
 	_, _, failure := w.caller.call(t, m, req)
 	if failure == nil || failure.Code != "failed_precondition" || !strings.HasPrefix(failure.Message, "the vendor refused the request: ") ||
 		answer["error"] != nil && !strings.HasSuffix(failure.Message, ": it is in use") {

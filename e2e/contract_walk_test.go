@@ -142,7 +142,7 @@ func (w *walk) call(t *testing.T, m *methods.Method, op vendorOperation, req pro
 	if string(m.Name.Name()) == "ListAgentRoutes" {
 		answer = w.routes(t, methods.String(req, "uuid"), script)
 	}
-	w.vendor.play(script)
+	w.vendor.play(withParts(m, req, script))
 	answers := []map[string]any{answer}
 	if op.paged() {
 		answers = pages(op, answer)

@@ -179,7 +179,7 @@ func (h *markerWalk) script(m *methods.Method, req proto.Message) (answer map[st
 			return reply{http.StatusOK, shown}
 		}
 	}
-	h.vendor.play(script)
+	h.vendor.play(withParts(m, req, script))
 	return answer, own
 }
 
@@ -212,7 +212,7 @@ func (h *markerWalk) refused(t *testing.T, m *methods.Method, req proto.Message)
 	if string(m.Name.Name()) == "ListAgentRoutes" {
 		script[showAgent] = refuse
 	}
-	h.vendor.play(script)
+	h.vendor.play(withParts(m, req, script))
 	_, raw, failure := h.caller.call(t, m, req)
 	switch {
 	case failure != nil:

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"regexp"
 	"slices"
 	"testing"
 
@@ -41,6 +42,7 @@ func TestEveryMethodHasAWholeRule(t *testing.T) {
 			}
 			checkAction(t, m)
 			checkTargets(t, m, known)
+			checkPart(t, m)
 			checkReconcile(t, m)
 			// What is revealed is recorded, and nobody may keep it in a cache; streams are never cached.
 			if idempotent(t, m) != (reads(m) && !descriptor(m).IsStreamingServer()) {
@@ -118,6 +120,34 @@ func checkTargets(t *testing.T, m *methods.Method, known []string) {
 	if subject.GetField() != "" && inRequest == nil && inResponse == nil {
 		t.Errorf("the subject's field %q is in neither message", subject.GetField())
 	}
+}
+
+// checkPart wants a part where a change's path names something that access does not look at.
+func checkPart(t *testing.T, m *methods.Method) {
+	t.Helper()
+	part := m.Access.GetPart()
+	// What is taken off an agent is no part of it: the vendor has nothing to do elsewhere.
+	known := []string{part.GetField(), "guardrail_uuid", "knowledge_base_uuid", "child_agent_uuid"}
+	for _, target := range m.Access.GetTargets() {
+		known = append(known, target.GetField())
+	}
+	for _, parameter := range regexp.MustCompile(`{(\w+)}`).FindAllStringSubmatch(m.Path, -1) {
+		if m.Change() && !slices.Contains(known, parameter[1]) {
+			t.Errorf("nobody looks whose %s is", parameter[1])
+		}
+	}
+	if part == nil {
+		return
+	}
+	text(t, m.Input.Descriptor(), part.GetField())
+	if part.GetAnswer() != "" {
+		text(t, m.Output.Descriptor(), part.GetAnswer())
+	}
+	looks := methods.API().ByName(part.GetMethod())
+	if looks == nil || !reads(looks) || looks.Access.GetTargets()[0].GetKind() != m.Access.GetTargets()[0].GetKind() {
+		t.Fatalf("part: %q is no method that reads the first target", part.GetMethod())
+	}
+	text(t, looks.Output.Descriptor(), part.GetItems()+".uuid")
 }
 
 // text wants a field of text at a path.

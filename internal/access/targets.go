@@ -224,7 +224,7 @@ func (r request) knowing(ctx context.Context, target *pb.Target) (some, all bool
 	all = true
 	for _, kind := range kindsOf(target) {
 		whole, err := r.knows(ctx, r.caller, kind)
-		if err != nil && !(target.GetIfKnown() && forbids(err)) {
+		if err != nil && (!target.GetIfKnown() || !forbids(err)) {
 			return false, false, err
 		}
 		some, all = some || whole, all && whole

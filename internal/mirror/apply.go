@@ -81,6 +81,9 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 	if k == nil {
 		k, body = m.shown(c.Method, c.Shown)
 	}
+	if err := otherPart(c); err != nil {
+		return Effect{}, err
+	}
 	if err := m.touch(ctx, q, c); err != nil {
 		return Effect{}, err
 	}

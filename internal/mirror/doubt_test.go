@@ -26,10 +26,14 @@ func TestAnswersThatShowAnotherResource(t *testing.T) {
 	}
 	agent := func(id string) *pb.Agent { return &pb.Agent{Uuid: new(id), Name: new("swapped")} }
 	for name, tc := range map[string]struct{ req, resp proto.Message }{
-		"of an update":                     {&pb.UpdateAgentRequest{Uuid: mine}, &pb.UpdateAgentResponse{Agent: agent(other)}},
-		"of an update, never seen":         {&pb.UpdateAgentRequest{Uuid: mine}, &pb.UpdateAgentResponse{Agent: agent(uuid.NewString())}},
-		"of a deletion":                    {&pb.DeleteAgentRequest{Uuid: mine}, &pb.DeleteAgentResponse{Agent: agent(other)}},
-		"of a part":                        {&pb.AttachKnowledgeBaseRequest{AgentUuid: mine}, &pb.AttachKnowledgeBaseResponse{Agent: agent(other)}},
+		"of an update":             {&pb.UpdateAgentRequest{Uuid: mine}, &pb.UpdateAgentResponse{Agent: agent(other)}},
+		"of an update, never seen": {&pb.UpdateAgentRequest{Uuid: mine}, &pb.UpdateAgentResponse{Agent: agent(uuid.NewString())}},
+		"of a deletion":            {&pb.DeleteAgentRequest{Uuid: mine}, &pb.DeleteAgentResponse{Agent: agent(other)}},
+		"of a part":                {&pb.AttachKnowledgeBaseRequest{AgentUuid: mine}, &pb.AttachKnowledgeBaseResponse{Agent: agent(other)}},
+		"of a key of another": {
+			&pb.RegenerateAgentApiKeyRequest{AgentUuid: mine, ApiKeyUuid: uuid.NewString()},
+			&pb.RegenerateAgentApiKeyResponse{ApiKeyInfo: &pb.ApiKeyInfo{Uuid: new(uuid.NewString()), SecretKey: new("theirs")}},
+		},
 		"of a creation, owned":             {&pb.CreateAgentRequest{}, &pb.CreateAgentResponse{Agent: agent(other)}},
 		"of a creation, nobody's but seen": {&pb.CreateAgentRequest{}, &pb.CreateAgentResponse{Agent: agent(free)}},
 	} {

@@ -9,6 +9,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/methods"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
 )
@@ -16,9 +17,27 @@ import (
 // Rules are what we forbid and the vendor would allow. They are not lines of the
 // handlers, because they must hold again when a change leaves the queue.
 func Rules(m *mirror.Mirror) operation.Rules {
-	return operation.Rules{
+	rules := operation.Rules{
 		"agentsvc.v1.AgentService.DeleteAgent":        rule(noRoutesLeft(m)),
 		"agentsvc.v1.AgentRouteService.AddAgentRoute": rule(noCircle(m)),
+	}
+	for _, method := range methods.API().All() {
+		if method.Access.GetPart() != nil {
+			rules[method.Name] = noOthersPart(m)
+		}
+	}
+	return rules
+}
+
+// noOthersPart keeps a change to the parts of what it names as the whole: who may change one
+// agent's key must not reach another team's by naming it beside an agent of theirs. It is asked
+// when the change leaves the queue, where it can wait for the vendor's answer as the change can.
+func noOthersPart(m *mirror.Mirror) operation.Rule {
+	return func(ctx context.Context, op uuid.UUID, req proto.Message) error {
+		if op == uuid.Nil {
+			return nil
+		}
+		return m.HasParts(ctx, req)
 	}
 }
 

@@ -1819,7 +1819,7 @@ const file_agentsvc_v1_agent_route_service_proto_rawDesc = "" +
 	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation\"\x83\x01\n" +
 	"\x1bDetachKnowledgeBaseResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x12:\n" +
-	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\x83\x1a\n" +
+	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xad\x1b\n" +
 	"\x11AgentRouteService\x12\xa5\x01\n" +
 	"\x0fListAgentRoutes\x12#.agentsvc.v1.ListAgentRoutesRequest\x1a$.agentsvc.v1.ListAgentRoutesResponse\"G\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02'\x12%/v2/gen-ai/agents/{uuid}/child_agents\x90\x02\x01\x12\xf2\x02\n" +
@@ -1847,15 +1847,17 @@ const file_agentsvc_v1_agent_route_service_proto_rawDesc = "" +
 	"\x04name\x12\rfunction_name\"\x16\n" +
 	"\tfaas_name\x12\tfaas_name\" \n" +
 	"\x0efaas_namespace\x12\x0efaas_namespace*\n" +
-	"created_at\x82\xd3\xe4\x93\x02-:\x01*\"(/v2/gen-ai/agents/{agent_uuid}/functions\x12\xee\x01\n" +
-	"\x13UpdateFunctionRoute\x12'.agentsvc.v1.UpdateFunctionRouteRequest\x1a(.agentsvc.v1.UpdateFunctionRouteResponse\"\x83\x01\xa2\xbb\x18<\b\x05\x12\x15\n" +
+	"created_at\x82\xd3\xe4\x93\x02-:\x01*\"(/v2/gen-ai/agents/{agent_uuid}/functions\x12\xc3\x02\n" +
+	"\x13UpdateFunctionRoute\x12'.agentsvc.v1.UpdateFunctionRouteRequest\x1a(.agentsvc.v1.UpdateFunctionRouteResponse\"\xd8\x01\xa2\xbb\x18\x90\x01\b\x05\x12\x15\n" +
 	"\x05agent\x12\n" +
 	"agent_uuid\x18\x02\"\x1f\n" +
-	"\x0eagent_function\x12\rfunction_uuid(\x01\x82\xd3\xe4\x93\x02=:\x01*\x1a8/v2/gen-ai/agents/{agent_uuid}/functions/{function_uuid}\x12\xeb\x01\n" +
-	"\x13DeleteFunctionRoute\x12'.agentsvc.v1.DeleteFunctionRouteRequest\x1a(.agentsvc.v1.DeleteFunctionRouteResponse\"\x80\x01\xa2\xbb\x18<\b\x06\x12\x15\n" +
+	"\x0eagent_function\x12\rfunction_uuid(\x01RR\n" +
+	"\x0eagent_function\x12\rfunction_uuid\x1a\tfunctions\"\x15AgentService.GetAgent*\x0fagent.functions\x82\xd3\xe4\x93\x02=:\x01*\x1a8/v2/gen-ai/agents/{agent_uuid}/functions/{function_uuid}\x12\xc0\x02\n" +
+	"\x13DeleteFunctionRoute\x12'.agentsvc.v1.DeleteFunctionRouteRequest\x1a(.agentsvc.v1.DeleteFunctionRouteResponse\"\xd5\x01\xa2\xbb\x18\x90\x01\b\x06\x12\x15\n" +
 	"\x05agent\x12\n" +
 	"agent_uuid\x18\x02\"\x1f\n" +
-	"\x0eagent_function\x12\rfunction_uuid(\x01\x82\xd3\xe4\x93\x02:*8/v2/gen-ai/agents/{agent_uuid}/functions/{function_uuid}\x12\xa2\x02\n" +
+	"\x0eagent_function\x12\rfunction_uuid(\x01RR\n" +
+	"\x0eagent_function\x12\rfunction_uuid\x1a\tfunctions\"\x15AgentService.GetAgent*\x0fagent.functions\x82\xd3\xe4\x93\x02:*8/v2/gen-ai/agents/{agent_uuid}/functions/{function_uuid}\x12\xa2\x02\n" +
 	"\x10AttachGuardrails\x12$.agentsvc.v1.AttachGuardrailsRequest\x1a%.agentsvc.v1.AttachGuardrailsResponse\"\xc0\x01\xa2\xbb\x18\x87\x01\b\x05\x12\x15\n" +
 	"\x05agent\x12\n" +
 	"agent_uuid\x18\x02(\x032j\n" +

@@ -442,6 +442,100 @@ func (x *Subject) GetField() string {
 	return ""
 }
 
+// Part is a part of the first target, such as an agent's API key, that the request names
+// besides. Whether it is one of that target's is not left to the vendor.
+type Part struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kind of the part, such as "agent_api_key".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Path of its uuid in the request; a repeated one names several.
+	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	// Path of such parts in our copy of the target; empty where that shows none. What is there
+	// is the target's, and what is not may be.
+	Copy string `protobuf:"bytes,3,opt,name=copy,proto3" json:"copy,omitempty"`
+	// The read method that shows all of them, such as "AgentKeyService.ListAgentApiKeys",
+	// asked about the target where our copy does not know one.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// Path of the parts in its response.
+	Items string `protobuf:"bytes,5,opt,name=items,proto3" json:"items,omitempty"`
+	// Path of the part's uuid in the change's own response; empty where that does not tell.
+	Answer        string `protobuf:"bytes,6,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Part) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Part) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Part) GetCopy() string {
+	if x != nil {
+		return x.Copy
+	}
+	return ""
+}
+
+func (x *Part) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Part) GetItems() string {
+	if x != nil {
+		return x.Items
+	}
+	return ""
+}
+
+func (x *Part) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
 // Binding copies one field to another.
 type Binding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -455,7 +549,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +561,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +574,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{2}
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Binding) GetTo() string {
@@ -510,7 +604,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +616,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +629,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{3}
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Condition) GetField() string {
@@ -586,7 +680,7 @@ type Find struct {
 
 func (x *Find) Reset() {
 	*x = Find{}
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +692,7 @@ func (x *Find) String() string {
 func (*Find) ProtoMessage() {}
 
 func (x *Find) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +705,7 @@ func (x *Find) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Find.ProtoReflect.Descriptor instead.
 func (*Find) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{4}
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Find) GetMethod() string {
@@ -707,14 +801,16 @@ type Access struct {
 	ShownBy string `protobuf:"bytes,8,opt,name=shown_by,json=shownBy,proto3" json:"shown_by,omitempty"`
 	// Response fields in which the vendor, answering 200, says that it refused: by any text,
 	// where no values are named. None if it refuses by status alone.
-	Refusal       []*Condition `protobuf:"bytes,9,rep,name=refusal,proto3" json:"refusal,omitempty"`
+	Refusal []*Condition `protobuf:"bytes,9,rep,name=refusal,proto3" json:"refusal,omitempty"`
+	// The part of the first target that the request names besides.
+	Part          *Part `protobuf:"bytes,10,opt,name=part,proto3" json:"part,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[5]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +822,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_annotations_proto_msgTypes[5]
+	mi := &file_agentsvc_v1_annotations_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +835,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{5}
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Access) GetAction() Action {
@@ -801,6 +897,13 @@ func (x *Access) GetShownBy() string {
 func (x *Access) GetRefusal() []*Condition {
 	if x != nil {
 		return x.Refusal
+	}
+	return nil
+}
+
+func (x *Access) GetPart() *Part {
+	if x != nil {
+		return x.Part
 	}
 	return nil
 }
@@ -870,7 +973,14 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\"3\n" +
 	"\aSubject\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
-	"\x05field\x18\x02 \x01(\tR\x05field\"-\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\"\x8a\x01\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
+	"\x04copy\x18\x03 \x01(\tR\x04copy\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x14\n" +
+	"\x05items\x18\x05 \x01(\tR\x05items\x12\x16\n" +
+	"\x06answer\x18\x06 \x01(\tR\x06answer\"-\n" +
 	"\aBinding\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\"9\n" +
@@ -888,7 +998,7 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x02id\x18\b \x01(\tR\x02id\x12,\n" +
 	"\x06answer\x18\t \x03(\v2\x14.agentsvc.v1.BindingR\x06answer\x12,\n" +
 	"\x05where\x18\n" +
-	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\x8f\x03\n" +
+	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xb6\x03\n" +
 	"\x06Access\x12+\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12-\n" +
 	"\atargets\x18\x02 \x03(\v2\x13.agentsvc.v1.TargetR\atargets\x12(\n" +
@@ -898,7 +1008,9 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x04find\x18\x06 \x01(\v2\x11.agentsvc.v1.FindR\x04find\x12%\n" +
 	"\x0ereturns_secret\x18\a \x01(\bR\rreturnsSecret\x12\x19\n" +
 	"\bshown_by\x18\b \x01(\tR\ashownBy\x120\n" +
-	"\arefusal\x18\t \x03(\v2\x16.agentsvc.v1.ConditionR\arefusal*\x8e\x01\n" +
+	"\arefusal\x18\t \x03(\v2\x16.agentsvc.v1.ConditionR\arefusal\x12%\n" +
+	"\x04part\x18\n" +
+	" \x01(\v2\x11.agentsvc.v1.PartR\x04part*\x8e\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_LIST\x10\x01\x12\x0f\n" +
@@ -943,7 +1055,7 @@ func file_agentsvc_v1_annotations_proto_rawDescGZIP() []byte {
 }
 
 var file_agentsvc_v1_annotations_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_agentsvc_v1_annotations_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_agentsvc_v1_annotations_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_agentsvc_v1_annotations_proto_goTypes = []any{
 	(Action)(0),                        // 0: agentsvc.v1.Action
 	(Role)(0),                          // 1: agentsvc.v1.Role
@@ -951,37 +1063,39 @@ var file_agentsvc_v1_annotations_proto_goTypes = []any{
 	(Reconcile)(0),                     // 3: agentsvc.v1.Reconcile
 	(*Target)(nil),                     // 4: agentsvc.v1.Target
 	(*Subject)(nil),                    // 5: agentsvc.v1.Subject
-	(*Binding)(nil),                    // 6: agentsvc.v1.Binding
-	(*Condition)(nil),                  // 7: agentsvc.v1.Condition
-	(*Find)(nil),                       // 8: agentsvc.v1.Find
-	(*Access)(nil),                     // 9: agentsvc.v1.Access
-	(*descriptorpb.MethodOptions)(nil), // 10: google.protobuf.MethodOptions
-	(*descriptorpb.FieldOptions)(nil),  // 11: google.protobuf.FieldOptions
+	(*Part)(nil),                       // 6: agentsvc.v1.Part
+	(*Binding)(nil),                    // 7: agentsvc.v1.Binding
+	(*Condition)(nil),                  // 8: agentsvc.v1.Condition
+	(*Find)(nil),                       // 9: agentsvc.v1.Find
+	(*Access)(nil),                     // 10: agentsvc.v1.Access
+	(*descriptorpb.MethodOptions)(nil), // 11: google.protobuf.MethodOptions
+	(*descriptorpb.FieldOptions)(nil),  // 12: google.protobuf.FieldOptions
 }
 var file_agentsvc_v1_annotations_proto_depIdxs = []int32{
 	1,  // 0: agentsvc.v1.Target.role:type_name -> agentsvc.v1.Role
-	7,  // 1: agentsvc.v1.Target.except:type_name -> agentsvc.v1.Condition
-	6,  // 2: agentsvc.v1.Find.with:type_name -> agentsvc.v1.Binding
-	6,  // 3: agentsvc.v1.Find.match:type_name -> agentsvc.v1.Binding
-	6,  // 4: agentsvc.v1.Find.then_with:type_name -> agentsvc.v1.Binding
-	6,  // 5: agentsvc.v1.Find.answer:type_name -> agentsvc.v1.Binding
-	7,  // 6: agentsvc.v1.Find.where:type_name -> agentsvc.v1.Condition
+	8,  // 1: agentsvc.v1.Target.except:type_name -> agentsvc.v1.Condition
+	7,  // 2: agentsvc.v1.Find.with:type_name -> agentsvc.v1.Binding
+	7,  // 3: agentsvc.v1.Find.match:type_name -> agentsvc.v1.Binding
+	7,  // 4: agentsvc.v1.Find.then_with:type_name -> agentsvc.v1.Binding
+	7,  // 5: agentsvc.v1.Find.answer:type_name -> agentsvc.v1.Binding
+	8,  // 6: agentsvc.v1.Find.where:type_name -> agentsvc.v1.Condition
 	0,  // 7: agentsvc.v1.Access.action:type_name -> agentsvc.v1.Action
 	4,  // 8: agentsvc.v1.Access.targets:type_name -> agentsvc.v1.Target
 	2,  // 9: agentsvc.v1.Access.scope:type_name -> agentsvc.v1.Scope
 	5,  // 10: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
 	3,  // 11: agentsvc.v1.Access.reconcile:type_name -> agentsvc.v1.Reconcile
-	8,  // 12: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
-	7,  // 13: agentsvc.v1.Access.refusal:type_name -> agentsvc.v1.Condition
-	10, // 14: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
-	11, // 15: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
-	11, // 16: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
-	9,  // 17: agentsvc.v1.access:type_name -> agentsvc.v1.Access
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	17, // [17:18] is the sub-list for extension type_name
-	14, // [14:17] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	9,  // 12: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
+	8,  // 13: agentsvc.v1.Access.refusal:type_name -> agentsvc.v1.Condition
+	6,  // 14: agentsvc.v1.Access.part:type_name -> agentsvc.v1.Part
+	11, // 15: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
+	12, // 16: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
+	12, // 17: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
+	10, // 18: agentsvc.v1.access:type_name -> agentsvc.v1.Access
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	18, // [18:19] is the sub-list for extension type_name
+	15, // [15:18] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_annotations_proto_init() }
@@ -995,7 +1109,7 @@ func file_agentsvc_v1_annotations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_annotations_proto_rawDesc), len(file_agentsvc_v1_annotations_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 3,
 			NumServices:   0,
 		},

@@ -1446,17 +1446,18 @@ const file_agentsvc_v1_indexing_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"|\n" +
 	"\x17WaitIndexingJobResponse\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.agentsvc.v1.IndexingJobR\x03job\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x90\x15\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xf5\x15\n" +
 	"\x0fIndexingService\x12\x8c\x01\n" +
-	"\x10ListIndexingJobs\x12$.agentsvc.v1.ListIndexingJobsRequest\x1a%.agentsvc.v1.ListIndexingJobsResponse\"+\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/indexing_jobs\x90\x02\x01\x12\xf4\x02\n" +
-	"\x10StartIndexingJob\x12$.agentsvc.v1.StartIndexingJobRequest\x1a%.agentsvc.v1.StartIndexingJobResponse\"\x92\x02\xa2\xbb\x18\xea\x01\b\x04\x12'\n" +
+	"\x10ListIndexingJobs\x12$.agentsvc.v1.ListIndexingJobsRequest\x1a%.agentsvc.v1.ListIndexingJobsResponse\"+\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/indexing_jobs\x90\x02\x01\x12\xd9\x03\n" +
+	"\x10StartIndexingJob\x12$.agentsvc.v1.StartIndexingJobRequest\x1a%.agentsvc.v1.StartIndexingJobResponse\"\xf7\x02\xa2\xbb\x18\xcf\x02\b\x04\x12'\n" +
 	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x02\"\x18\n" +
 	"\findexing_job\x12\bjob.uuid(\x032\xa0\x01\n" +
 	"-IndexingService.ListKnowledgeBaseIndexingJobs\x12*\n" +
 	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid\x1a\x04jobs\"*\n" +
 	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid*\n" +
 	"created_atJ\x05\n" +
-	"\x03job\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v2/gen-ai/indexing_jobs\x12\xee\x01\n" +
+	"\x03jobRc\n" +
+	"\vdata_source\x12\x11data_source_uuids\"$KnowledgeBaseService.ListDataSources*\x1bknowledge_base_data_sources\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v2/gen-ai/indexing_jobs\x12\xee\x01\n" +
 	"\x1aListIndexingJobDataSources\x12..agentsvc.v1.ListIndexingJobDataSourcesRequest\x1a/.agentsvc.v1.ListIndexingJobDataSourcesResponse\"o\xa2\xbb\x18'\b\x01\x12#\n" +
 	"\findexing_job\x12\x11indexing_job_uuid\x18\x01\x82\xd3\xe4\x93\x02;\x129/v2/gen-ai/indexing_jobs/{indexing_job_uuid}/data_sources\x90\x02\x01\x12\xeb\x01\n" +
 	"\x18GetIndexingJobDetailsUrl\x12,.agentsvc.v1.GetIndexingJobDetailsUrlRequest\x1a-.agentsvc.v1.GetIndexingJobDetailsUrlResponse\"r\xa2\xbb\x18'\b\x03\x12#\n" +

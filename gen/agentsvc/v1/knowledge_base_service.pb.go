@@ -1761,7 +1761,7 @@ const file_agentsvc_v1_knowledge_base_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"\x95\x01\n" +
 	"\x19WaitKnowledgeBaseResponse\x12A\n" +
 	"\x0eknowledge_base\x18\x01 \x01(\v2\x1a.agentsvc.v1.KnowledgeBaseR\rknowledgeBase\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x96\x17\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x94\x19\n" +
 	"\x14KnowledgeBaseService\x12\x94\x01\n" +
 	"\x12ListKnowledgeBases\x12&.agentsvc.v1.ListKnowledgeBasesRequest\x1a'.agentsvc.v1.ListKnowledgeBasesResponse\"-\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v2/gen-ai/knowledge_bases\x90\x02\x01\x12\xe5\x02\n" +
 	"\x13CreateKnowledgeBase\x12'.agentsvc.v1.CreateKnowledgeBaseRequest\x1a(.agentsvc.v1.CreateKnowledgeBaseResponse\"\xfa\x01\xa2\xbb\x18\xd0\x01\b\x04\x12\x17\n" +
@@ -1792,13 +1792,15 @@ const file_agentsvc_v1_knowledge_base_service_proto_rawDesc = "" +
 	"\x19aws_data_source.item_path\x12\x19aws_data_source.item_path\"D\n" +
 	" web_crawler_data_source.base_url\x12 web_crawler_data_source.base_url*\n" +
 	"created_atJ\x1c\n" +
-	"\x1aknowledge_base_data_source\x82\xd3\xe4\x93\x02B:\x01*\"=/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/data_sources\x12\x8f\x02\n" +
-	"\x10UpdateDataSource\x12$.agentsvc.v1.UpdateDataSourceRequest\x1a%.agentsvc.v1.UpdateDataSourceResponse\"\xad\x01\xa2\xbb\x18N\b\x05\x12'\n" +
+	"\x1aknowledge_base_data_source\x82\xd3\xe4\x93\x02B:\x01*\"=/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/data_sources\x12\x96\x03\n" +
+	"\x10UpdateDataSource\x12$.agentsvc.v1.UpdateDataSourceRequest\x1a%.agentsvc.v1.UpdateDataSourceResponse\"\xb4\x02\xa2\xbb\x18\xd4\x01\b\x05\x12'\n" +
 	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x02\"\x1f\n" +
-	"\vdata_source\x12\x10data_source_uuid(\x01\x82\xd3\xe4\x93\x02U:\x01*\x1aP/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/data_sources/{data_source_uuid}\x12\x8c\x02\n" +
-	"\x10DeleteDataSource\x12$.agentsvc.v1.DeleteDataSourceRequest\x1a%.agentsvc.v1.DeleteDataSourceResponse\"\xaa\x01\xa2\xbb\x18N\b\x06\x12'\n" +
+	"\vdata_source\x12\x10data_source_uuid(\x01R\x83\x01\n" +
+	"\vdata_source\x12\x10data_source_uuid\"$KnowledgeBaseService.ListDataSources*\x1bknowledge_base_data_sources2\x1fknowledge_base_data_source.uuid\x82\xd3\xe4\x93\x02U:\x01*\x1aP/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/data_sources/{data_source_uuid}\x12\x83\x03\n" +
+	"\x10DeleteDataSource\x12$.agentsvc.v1.DeleteDataSourceRequest\x1a%.agentsvc.v1.DeleteDataSourceResponse\"\xa1\x02\xa2\xbb\x18\xc4\x01\b\x06\x12'\n" +
 	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x02\"\x1f\n" +
-	"\vdata_source\x12\x10data_source_uuid(\x01\x82\xd3\xe4\x93\x02R*P/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/data_sources/{data_source_uuid}\x12\x86\x01\n" +
+	"\vdata_source\x12\x10data_source_uuid(\x01Rt\n" +
+	"\vdata_source\x12\x10data_source_uuid\"$KnowledgeBaseService.ListDataSources*\x1bknowledge_base_data_sources2\x10data_source_uuid\x82\xd3\xe4\x93\x02R*P/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/data_sources/{data_source_uuid}\x12\x86\x01\n" +
 	"\x11WaitKnowledgeBase\x12%.agentsvc.v1.WaitKnowledgeBaseRequest\x1a&.agentsvc.v1.WaitKnowledgeBaseResponse\" \xa2\xbb\x18\x1c\b\x02\x12\x18\n" +
 	"\x0eknowledge_base\x12\x04uuid\x18\x010\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
