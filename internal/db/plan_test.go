@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,41 @@ func TestOrdersHaveAnIndex(t *testing.T) {
 				t.Fatalf("%d rows, %v", len(rows), err)
 			}
 			req.PageToken = w.tokens.Encode(listing.ScopeOf(req), rows[19].SortKeys()...)
+		}
+	}
+}
+
+// TestClaimsHaveAnIndex asks Postgres how it finds what may be claimed among many changes that
+// have ended or wait: a claim is made for each change, so none may go through them all.
+func TestClaimsHaveAnIndex(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(t, `INSERT INTO operations (id, account, team_id, actor, method, resource_kind, order_key, request_digest, request, lane,
+		       virtual_start, state, finished_at)
+		SELECT gen_random_uuid(), 'default', $1, '', '', 'agent', 'agent/' || n % 900, '', '', 2, n,
+		       CASE WHEN n % 5 = 0 THEN 'QUEUED' ELSE 'SUCCEEDED' END, CASE WHEN n % 5 > 0 THEN now() END
+		  FROM generate_series(1, 20000) AS n`, w.red.Teams[0])
+	queries, err := os.ReadFile("queries/operations.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, claim, _ := strings.Cut(string(queries), "-- name: ClaimQueued :many\n")
+	claim, _, _ = strings.Cut(claim, "-- name: ")
+	for _, name := range []string{"each has one key", "some have further keys"} {
+		if name == "some have further keys" {
+			w.exec(t, "UPDATE operations SET also_keys = ARRAY['agent/' || number % 7, 'agent/' || number] WHERE number % 50 = 0")
+		}
+		w.exec(t, "ANALYZE operations")
+		plan := strings.Join(w.strings(t, "EXPLAIN "+claim, pgx.NamedArgs{
+			"worker": "w", "lease_seconds": 1.0, "account": "default", "at_most": 16,
+		}), "\n")
+		for _, index := range []string{"operations_queue", "operations_order", "operations_one_running", "operations_also"} {
+			if !strings.Contains(plan, " using "+index+" ") && !strings.Contains(plan, " on "+index+" ") {
+				t.Errorf("where %s, %s is not used", name, index)
+			}
+		}
+		if strings.Contains(plan, "Seq Scan") || t.Failed() {
+			t.Errorf("where %s, the plan is\n%s", name, plan)
 		}
 	}
 }

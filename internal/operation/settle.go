@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -176,6 +177,16 @@ func (a *attempt) succeeded(ctx context.Context, q *db.Queries, row dbsql.Operat
 
 // markBehind says that our copy does not show what the operation did.
 func markBehind(ctx context.Context, q *db.Queries, row dbsql.Operation) error {
+	for _, key := range row.AlsoKeys {
+		kind, text, _ := strings.Cut(key, "/")
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return fmt.Errorf("reading the order key %q: %w", key, err)
+		}
+		if err := q.MarkDirty(ctx, dbsql.MarkDirtyParams{Kind: kind, UUID: id, OperationID: &row.ID}); err != nil {
+			return fmt.Errorf("marking %s as behind: %w", key, err)
+		}
+	}
 	kind, id := row.ResourceKind, row.ResourceUUID
 	if row.ParentUUID != nil {
 		kind, id = row.ParentKind, row.ParentUUID

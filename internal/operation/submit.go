@@ -33,6 +33,8 @@ type submission struct {
 	subject  audit.Ref
 	parent   audit.Ref
 	orderKey string
+	// alsoKeys are the order keys of what it changes besides what it is about.
+	alsoKeys []string
 }
 
 // backlogPause is when a team whose backlog is full is told to come back.
@@ -62,6 +64,7 @@ func (e *Engine) prepare(caller identity.Caller, req proto.Message) (*submission
 		return nil, fault.Invalid("mutation.async", "the secret is in the answer alone: give an idempotency_key, and repeat the call with it to fetch it")
 	}
 	s.place()
+	s.alsoKeys = s.furtherKeys()
 	bare := proto.Clone(req)
 	clearOptions(bare)
 	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
@@ -91,7 +94,7 @@ func (s *submission) place() {
 		break // only the first target is what the change is about
 	}
 	if s.subject.UUID != nil && access.GetTargets()[0].GetKind() != "team" {
-		s.orderKey = s.subject.Kind + "/" + s.subject.UUID.String()
+		s.orderKey = orderKey(s.subject.Kind, *s.subject.UUID)
 	}
 	subject := access.GetSubject()
 	if subject == nil {
@@ -285,7 +288,7 @@ func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {
 	p := dbsql.InsertOperationParams{
 		ID: s.id, Account: e.Budget.Account(), TeamID: s.caller.ActingTeam.ID, Actor: s.caller.Name, Method: string(s.method.Name),
 		ResourceKind: s.subject.Kind, ResourceUUID: s.subject.UUID, ResourceName: s.subject.Name,
-		ParentKind: s.parent.Kind, ParentUUID: s.parent.UUID, OrderKey: s.orderKey, RequestDigest: s.digest,
+		ParentKind: s.parent.Kind, ParentUUID: s.parent.UUID, OrderKey: s.orderKey, AlsoKeys: s.alsoKeys, RequestDigest: s.digest,
 		Reason: s.options.GetReason(), ExpectedVersion: s.options.GetExpectedVersion(), Lane: lane(s.options),
 		RequestID: s.caller.RequestID, ClientAddress: s.caller.Address, UserAgent: s.caller.UserAgent,
 	}
@@ -301,21 +304,6 @@ func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {
 	var err error
 	p.Request, p.SealedRequest, err = e.split(s.request, requestSeal(s.id))
 	return p, err
-}
-
-// newKey orders a creation. What does not exist yet is in nobody's way, unless only its
-// name and its time would tell it from another one should the reply be lost: such are made
-// one after the other, whoever asks for them, so that nobody is given another's.
-func (s *submission) newKey() string {
-	match := s.method.Access.GetFind().GetMatch()
-	if len(match) == 0 {
-		return "new/" + s.id.String()
-	}
-	sum := sha256.New()
-	for _, b := range match {
-		fmt.Fprintf(sum, "%q\n", methods.Strings(s.request, b.GetFrom()))
-	}
-	return fmt.Sprintf("new/%s/%x", s.method.Name, sum.Sum(nil))
 }
 
 // What is sealed opens only as what it was sealed as, and for the same operation.

@@ -107,6 +107,9 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 // wait. One transaction claims and grants: an operation that is claimed may be sent
 // at once. The commit need not be durable: a crash of the database then forgets the
 // claim, and nothing was sent, since sending waits for a durable commit after it.
+// Asking for room takes the lock of the budget, so claims of all replicas come one after
+// the other: each sees what those before it hold, which is what keeps changes that share
+// any of their keys apart.
 func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Duration, err error) {
 	ctx, cancel := brief(ctx)
 	defer cancel()

@@ -281,7 +281,8 @@ type Target struct {
 	// What is not known as one of the kinds is not one, and is left to the vendor: the
 	// field may hold the uuids of kinds that nobody can own.
 	IfKnown bool `protobuf:"varint,5,opt,name=if_known,json=ifKnown,proto3" json:"if_known,omitempty"`
-	// The method changes it as well, and its answer does not show how.
+	// The method changes it as well, and its answer does not show how. Changes of it are ordered
+	// with this one, as those of the first target are.
 	Changed bool `protobuf:"varint,6,opt,name=changed,proto3" json:"changed,omitempty"`
 	// Further kinds that the field may name one of instead.
 	OrKinds []string `protobuf:"bytes,7,rep,name=or_kinds,json=orKinds,proto3" json:"or_kinds,omitempty"`
@@ -783,7 +784,7 @@ type Access struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Action Action                 `protobuf:"varint,1,opt,name=action,proto3,enum=agentsvc.v1.Action" json:"action,omitempty"`
 	// What the method touches. The first target is the resource that the method is
-	// about: it orders changes, and its team owns the operation.
+	// about: it orders changes, as those marked `changed` do, and its team owns the operation.
 	Targets []*Target `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
 	// How access is decided where there are no targets.
 	Scope Scope `protobuf:"varint,3,opt,name=scope,proto3,enum=agentsvc.v1.Scope" json:"scope,omitempty"`

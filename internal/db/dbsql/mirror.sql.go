@@ -12,7 +12,11 @@ import (
 const changesUnderWay = `-- name: ChangesUnderWay :many
 
 SELECT order_key FROM operations
- WHERE account = $1 AND order_key = ANY ($2::text[]) AND state = 'RUNNING' AND sent_at IS NOT NULL
+ WHERE operations.account = $1 AND order_key = ANY ($2::text[]) AND state = 'RUNNING' AND sent_at IS NOT NULL
+UNION
+SELECT key::text FROM operations, unnest(also_keys) AS also(key)
+ WHERE operations.account = $1 AND also_keys && $2::text[] AND also_keys <> '{}' AND key = ANY ($2::text[])
+   AND state = 'RUNNING' AND sent_at IS NOT NULL
 `
 
 type ChangesUnderWayParams struct {

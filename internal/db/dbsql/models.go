@@ -177,6 +177,7 @@ type Operation struct {
 	RequestID       string
 	ClientAddress   string
 	UserAgent       string
+	AlsoKeys        []string
 }
 
 type Principal struct {

@@ -31,7 +31,7 @@ const cancelOperation = `-- name: CancelOperation :one
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE id = $1 AND state IN ('QUEUED', 'RUNNING') AND sent_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys
 `
 
 // No row: it has ended, or the vendor may have seen it.
@@ -79,6 +79,7 @@ func (q *Queries) CancelOperation(ctx context.Context, id uuid.UUID) (Operation,
 		&i.RequestID,
 		&i.ClientAddress,
 		&i.UserAgent,
+		&i.AlsoKeys,
 	)
 	return i, err
 }
@@ -96,7 +97,7 @@ UPDATE operations
        lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision)
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys
 `
 
 type ClaimAbandonedParams struct {
@@ -165,6 +166,7 @@ func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) 
 			&i.RequestID,
 			&i.ClientAddress,
 			&i.UserAgent,
+			&i.AlsoKeys,
 		); err != nil {
 			return nil, err
 		}
@@ -185,6 +187,15 @@ WITH picked AS MATERIALIZED (
        AND NOT EXISTS (SELECT 1 FROM operations q
                         WHERE q.account = o.account AND q.order_key = o.order_key AND q.state = 'QUEUED'
                           AND q.number < o.number)
+       AND (o.also_keys = '{}' OR NOT EXISTS
+               (SELECT 1 FROM operations r WHERE r.account = o.account AND r.order_key = ANY (o.also_keys) AND r.state = 'RUNNING')
+           AND NOT EXISTS
+               (SELECT 1 FROM operations q WHERE q.account = o.account AND q.order_key = ANY (o.also_keys) AND q.state = 'QUEUED'
+                   AND q.number < o.number))
+       AND NOT EXISTS (SELECT 1 FROM operations s
+                        WHERE s.account = o.account AND s.also_keys && (o.order_key || o.also_keys) AND s.also_keys <> '{}'
+                          AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
+                       OFFSET 0)
      ORDER BY o.lane, o.virtual_start, o.number
      LIMIT $4
        FOR UPDATE SKIP LOCKED
@@ -194,7 +205,7 @@ UPDATE operations
        lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision)
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys
 `
 
 type ClaimQueuedParams struct {
@@ -204,8 +215,13 @@ type ClaimQueuedParams struct {
 	AtMost       int32
 }
 
-// The next operations in fair order. One whose resource is busy, or that has an
-// older one before it, waits its turn without holding up the others.
+// The next operations in fair order. One that shares a key with one that runs, or with
+// an older one in the queue, waits its turn without holding up the others: so it has all
+// its keys at once or none of them, and two cannot wait for each other. That no two run
+// with a shared key is for the lock of the budget, under which all claims are made one
+// after the other; the unique index sees to the order keys alone.
+// OFFSET 0 keeps the last condition a look-up by index for each: joined, the planner goes
+// through the whole table for it.
 func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Operation, error) {
 	rows, err := q.db.Query(ctx, claimQueued,
 		arg.Worker,
@@ -261,6 +277,7 @@ func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Ope
 			&i.RequestID,
 			&i.ClientAddress,
 			&i.UserAgent,
+			&i.AlsoKeys,
 		); err != nil {
 			return nil, err
 		}
@@ -288,13 +305,13 @@ func (q *Queries) EraseUndelivered(ctx context.Context, olderThanSeconds float64
 
 const insertOperation = `-- name: InsertOperation :one
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
-       parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, reason,
+       parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
        expected_version, lane, virtual_start, request_id, client_address, user_agent)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-       $10, $11, $12, $13, $14, $15, $16, $17,
-       $18, $19, $20, $21, $22, $23)
+       $10, $11, $12, $13, $14, $15, $16, $17, $18,
+       $19, $20, $21, $22, $23, $24)
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys
 `
 
 type InsertOperationParams struct {
@@ -310,6 +327,7 @@ type InsertOperationParams struct {
 	ParentKind      string
 	ParentUUID      *uuid.UUID
 	OrderKey        string
+	AlsoKeys        []string
 	IdempotencyKey  *string
 	RequestDigest   []byte
 	Request         []byte
@@ -338,6 +356,7 @@ func (q *Queries) InsertOperation(ctx context.Context, arg InsertOperationParams
 		arg.ParentKind,
 		arg.ParentUUID,
 		arg.OrderKey,
+		arg.AlsoKeys,
 		arg.IdempotencyKey,
 		arg.RequestDigest,
 		arg.Request,
@@ -392,6 +411,7 @@ func (q *Queries) InsertOperation(ctx context.Context, arg InsertOperationParams
 		&i.RequestID,
 		&i.ClientAddress,
 		&i.UserAgent,
+		&i.AlsoKeys,
 	)
 	return i, err
 }
@@ -435,7 +455,7 @@ func (q *Queries) NextWork(ctx context.Context, account string) (float64, error)
 }
 
 const operationByID = `-- name: OperationByID :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent FROM operations WHERE id = $1
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys FROM operations WHERE id = $1
 `
 
 func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, error) {
@@ -482,12 +502,13 @@ func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, e
 		&i.RequestID,
 		&i.ClientAddress,
 		&i.UserAgent,
+		&i.AlsoKeys,
 	)
 	return i, err
 }
 
 const operationByKey = `-- name: OperationByKey :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent FROM operations WHERE team_id = $1 AND idempotency_key = $2
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys FROM operations WHERE team_id = $1 AND idempotency_key = $2
 `
 
 type OperationByKeyParams struct {
@@ -539,6 +560,7 @@ func (q *Queries) OperationByKey(ctx context.Context, arg OperationByKeyParams) 
 		&i.RequestID,
 		&i.ClientAddress,
 		&i.UserAgent,
+		&i.AlsoKeys,
 	)
 	return i, err
 }
@@ -746,7 +768,7 @@ UPDATE operations
        resource_uuid = coalesce($5, resource_uuid), vendor_request_id = $6,
        leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE id = $7 AND lease = $8 AND state = 'RUNNING'
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys
 `
 
 type SettleOperationParams struct {
@@ -814,6 +836,7 @@ func (q *Queries) SettleOperation(ctx context.Context, arg SettleOperationParams
 		&i.RequestID,
 		&i.ClientAddress,
 		&i.UserAgent,
+		&i.AlsoKeys,
 	)
 	return i, err
 }

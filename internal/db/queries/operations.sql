@@ -29,10 +29,10 @@ SELECT (reserved.virtual_finish - team.cost)::double precision AS virtual_start,
 -- name: InsertOperation :one
 -- No row: the idempotency key is taken.
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
-       parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, reason,
+       parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
        expected_version, lane, virtual_start, request_id, client_address, user_agent)
 VALUES (@id, @account, @team_id, @principal_id, @actor, @method, @resource_kind, @resource_uuid, @resource_name,
-       @parent_kind, @parent_uuid, @order_key, @idempotency_key, @request_digest, @request, @sealed_request, @reason,
+       @parent_kind, @parent_uuid, @order_key, @also_keys, @idempotency_key, @request_digest, @request, @sealed_request, @reason,
        @expected_version, @lane, @virtual_start, @request_id, @client_address, @user_agent)
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING *;
@@ -70,8 +70,13 @@ UPDATE operations
 RETURNING operations.*;
 
 -- name: ClaimQueued :many
--- The next operations in fair order. One whose resource is busy, or that has an
--- older one before it, waits its turn without holding up the others.
+-- The next operations in fair order. One that shares a key with one that runs, or with
+-- an older one in the queue, waits its turn without holding up the others: so it has all
+-- its keys at once or none of them, and two cannot wait for each other. That no two run
+-- with a shared key is for the lock of the budget, under which all claims are made one
+-- after the other; the unique index sees to the order keys alone.
+-- OFFSET 0 keeps the last condition a look-up by index for each: joined, the planner goes
+-- through the whole table for it.
 WITH picked AS MATERIALIZED (
     SELECT o.id FROM operations o
      WHERE o.account = @account AND o.state = 'QUEUED' AND o.available_at <= clock_timestamp()
@@ -80,6 +85,15 @@ WITH picked AS MATERIALIZED (
        AND NOT EXISTS (SELECT 1 FROM operations q
                         WHERE q.account = o.account AND q.order_key = o.order_key AND q.state = 'QUEUED'
                           AND q.number < o.number)
+       AND (o.also_keys = '{}' OR NOT EXISTS
+               (SELECT 1 FROM operations r WHERE r.account = o.account AND r.order_key = ANY (o.also_keys) AND r.state = 'RUNNING')
+           AND NOT EXISTS
+               (SELECT 1 FROM operations q WHERE q.account = o.account AND q.order_key = ANY (o.also_keys) AND q.state = 'QUEUED'
+                   AND q.number < o.number))
+       AND NOT EXISTS (SELECT 1 FROM operations s
+                        WHERE s.account = o.account AND s.also_keys && (o.order_key || o.also_keys) AND s.also_keys <> '{}'
+                          AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
+                       OFFSET 0)
      ORDER BY o.lane, o.virtual_start, o.number
      LIMIT @at_most
        FOR UPDATE SKIP LOCKED
