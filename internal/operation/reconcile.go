@@ -5,27 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
-	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
-	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/methods"
-	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/upstream"
 )
 
 const (
-	// clockSkew is how much the vendor's clock may be behind the database's when the
-	// age of a found item is judged; the vendor's times are whole seconds besides.
-	clockSkew = 30 * time.Second
 	// findPageSize is what is asked of the vendor; it may answer fewer.
 	findPageSize = 200
 	// maxFindPages bounds a search: 200 × 200 items.
@@ -143,137 +133,6 @@ func (a *attempt) look(ctx context.Context, m *methods.Method, req, resp proto.M
 		return reply, fmt.Errorf("looking with %s: %w", m.Name.Name(), err)
 	}
 	return reply, nil
-}
-
-// wants is what is looked for: one item that meets all, or, where a request names several
-// things, one for each of them.
-type wants struct {
-	tag  string
-	must []want
-	// each are fields of which every value must be met by some item, whichever it is.
-	each []want
-	// found are items that met what is looked for: one, or one for each value.
-	found []protoreflect.Message
-}
-
-type want struct {
-	field  string
-	values []string
-}
-
-func (a *attempt) wants() *wants {
-	if a.method.Access.GetReconcile() == pb.Reconcile_RECONCILE_FIND_BY_TAG {
-		return &wants{tag: mirror.OperationTag + a.row.ID.String()}
-	}
-	w := &wants{}
-	for _, b := range a.method.Access.GetFind().GetMatch() {
-		wanted := want{field: b.GetTo()}
-		for _, value := range methods.Strings(a.request, b.GetFrom()) {
-			if !slices.Contains(wanted.values, value) { // what is named twice is made once
-				wanted.values = append(wanted.values, value)
-			}
-		}
-		switch {
-		case len(wanted.values) == 0: // not given: the vendor chose
-		case repeated(a.method.Input.Descriptor(), b.GetFrom()):
-			w.each = append(w.each, wanted)
-		default:
-			w.must = append(w.must, wanted)
-		}
-	}
-	return w
-}
-
-// repeated says whether a path may have several values in one message.
-func repeated(d protoreflect.MessageDescriptor, path string) bool {
-	name, rest, nested := strings.Cut(path, ".")
-	fd := d.Fields().ByName(protoreflect.Name(name))
-	if fd == nil {
-		return false
-	}
-	return fd.IsList() || nested && fd.Message() != nil && repeated(fd.Message(), rest)
-}
-
-// matchItem notes what of the wants the item meets.
-func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *wants) error {
-	m := item.Interface()
-	if w.tag != "" {
-		if !slices.Contains(methods.Strings(m, "tags"), w.tag) {
-			return nil
-		}
-		// Tags are anybody's to set: it must be new, and nobody's yet.
-		ours, err := a.ours(ctx, m, "created_at")
-		if ours {
-			w.found = []protoreflect.Message{item}
-		}
-		return err
-	}
-	for _, must := range w.must {
-		if methods.String(m, must.field) != must.values[0] {
-			return nil
-		}
-	}
-	for _, condition := range a.method.Access.GetFind().GetWhere() {
-		if !methods.Meets(item, condition) {
-			return nil
-		}
-	}
-	if created := a.method.Access.GetFind().GetCreated(); created != "" {
-		ours, err := a.ours(ctx, m, created)
-		if err != nil || !ours {
-			return err
-		}
-	}
-	if len(w.each) == 0 {
-		w.found = []protoreflect.Message{item}
-		return nil
-	}
-	met := false
-	for i := range w.each {
-		each := &w.each[i]
-		if at := slices.Index(each.values, methods.String(m, each.field)); at >= 0 {
-			each.values = slices.Delete(each.values, at, at+1)
-			met = true
-		}
-	}
-	if met {
-		w.found = append(w.found, item)
-	}
-	return nil
-}
-
-// ours says whether an item that looks right was made by this change: not before it
-// was sent, and not by another operation.
-func (a *attempt) ours(ctx context.Context, item proto.Message, created string) (bool, error) {
-	at := methods.Values(item.ProtoReflect(), created)
-	if len(at) == 1 && a.row.SentAt != nil {
-		if stamp, ok := at[0].Message().Interface().(*timestamppb.Timestamp); ok && stamp.AsTime().Before(a.row.SentAt.Add(-clockSkew)) {
-			return false, nil
-		}
-	}
-	path := a.method.Access.GetFind().GetId()
-	if path == "" {
-		path = "uuid"
-	}
-	id, err := uuid.Parse(methods.String(item, path))
-	if err != nil {
-		return true, nil //nolint:nilerr // an item without an id of its own is judged by its time
-	}
-	other, err := a.engine.Store.ResultOfOther(ctx, dbsql.ResultOfOtherParams{ResourceUUID: &id, ID: a.row.ID, Method: a.row.Method})
-	if err != nil {
-		return false, fmt.Errorf("looking whose result %s is: %w", id, err)
-	}
-	return !other, nil
-}
-
-// complete are the items that show that all was done, or nil.
-func (w *wants) complete() []protoreflect.Message {
-	for _, each := range w.each {
-		if len(each.values) > 0 {
-			return nil
-		}
-	}
-	return w.found
 }
 
 // complete makes the response from the items found, what the declared method says of
