@@ -31,11 +31,12 @@ const (
 	succeed                   // what was asked for is so
 	retry                     // certainly without effect: again later
 	lookAgain                 // unknown: reconcile later
+	lookNow                   // refused for something that is there: ours, if looking finds it
 	giveUpUnknown             // unknown, and looked at often enough
 )
 
 func (n next) String() string {
-	return [...]string{"fail", "succeed", "retry", "look again", "give up"}[n]
+	return [...]string{"fail", "succeed", "retry", "look again", "look now", "give up"}[n]
 }
 
 // decision is all that decides.
@@ -70,8 +71,9 @@ func decide(d decision) next {
 		case d.status == 404 && d.resent && d.deletion:
 			return succeed // the first sending did it
 		case d.status == 409 && d.resent && d.find:
-			// "It is there already": by the first sending, most likely. Finding will tell.
-			return lookOrGiveUp(d)
+			// "It is there already", by the first sending most likely, or something older is in
+			// its way. Finding will tell, however often this was tried.
+			return lookNow
 		}
 		return fail
 	case upstream.NotSent:

@@ -291,6 +291,9 @@ func (a *attempt) refused(ctx context.Context, err error, resent bool, seen []ob
 	case lookAgain:
 		e.observe(ctx, seen)
 		return a.park(ctx, e.backoff(int(a.row.Claims)), false)
+	case lookNow:
+		e.observe(ctx, seen)
+		return a.conflicted(ctx, vendor)
 	case giveUpUnknown:
 		return a.settle(ctx, ending{failure: a.unknown(err), seen: seen})
 	case fail:

@@ -43,17 +43,43 @@ func (a *attempt) reconcile(ctx context.Context) error {
 	response, found, err := a.find(ctx)
 	switch {
 	case err != nil:
-		a.engine.Log.InfoContext(ctx, "looking for the effect of a change", slog.String("operation", a.row.ID.String()), slog.Any("error", err))
-		if a.exhausted() {
-			return a.settle(ctx, ending{failure: a.unknown(err)})
-		}
-		return a.park(ctx, a.engine.backoff(int(a.row.Claims)), false)
+		return a.notSeen(ctx, err)
 	case found:
 		return a.settle(ctx, ending{response: response, shown: a.shown(ctx, response)})
 	case !a.quiet():
 		return a.park(ctx, a.engine.Quiet, true)
 	}
 	return a.send(ctx)
+}
+
+// notSeen is for a look that failed, and tells nothing.
+func (a *attempt) notSeen(ctx context.Context, err error) error {
+	a.engine.Log.InfoContext(ctx, "looking for the effect of a change", slog.String("operation", a.row.ID.String()), slog.Any("error", err))
+	if a.exhausted() {
+		return a.settle(ctx, ending{failure: a.unknown(err)})
+	}
+	return a.park(ctx, a.engine.backoff(int(a.row.Claims)), false)
+}
+
+// conflicted is for a 409 to a change that was sent before and not found: either that
+// sending had its effect at the last moment, or something older is in the way, such as a job
+// that has not ended. What does not show now, nor after the quiet time, was refused. The lease is
+// kept meanwhile, since the row has no place for the refusal; if it is lost, all begins anew.
+func (a *attempt) conflicted(ctx context.Context, refusal *upstream.Error) error {
+	for again := false; ; again = true {
+		response, found, err := a.find(ctx)
+		switch {
+		case err != nil:
+			return a.notSeen(ctx, err)
+		case found:
+			return a.settle(ctx, ending{response: response, shown: a.shown(ctx, response)})
+		case again:
+			return a.settle(ctx, ending{failure: refusal.Fault()})
+		}
+		if !pause(ctx, a.engine.Quiet) {
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // quiet says whether the change was looked for in vain before, so long ago that what
