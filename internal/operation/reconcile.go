@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/methods"
 	"github.com/agentsvc/agentsvc/internal/upstream"
 )
@@ -40,16 +42,37 @@ func (a *attempt) reconcile(ctx context.Context) error {
 	case pb.Reconcile_RECONCILE_ASK, pb.Reconcile_RECONCILE_UNSPECIFIED:
 		return a.settle(ctx, ending{failure: a.unknown(errors.New("the method has no way to find out"))})
 	}
-	response, found, err := a.find(ctx)
+	seen, err := a.find(ctx)
 	switch {
 	case err != nil:
 		return a.notSeen(ctx, err)
-	case found:
-		return a.settle(ctx, ending{response: response, shown: a.shown(ctx, response)})
+	case seen.response != nil:
+		return a.settle(ctx, ending{response: seen.response, shown: a.shown(ctx, seen.response)})
 	case !a.quiet():
 		return a.park(ctx, a.engine.Quiet, true)
+	case seen.some != nil:
+		return a.settle(ctx, ending{failure: a.partly(seen.some)})
 	}
 	return a.send(ctx)
+}
+
+// sighting is what a look showed.
+type sighting struct {
+	// response is what the vendor would have answered; nil if not all is there.
+	response proto.Message
+	// some are the ids of what is there of several things, if not all are. To send the
+	// change again would make these twice.
+	some []string
+}
+
+// partly tells a caller that the vendor did a part of the change.
+func (a *attempt) partly(ids []string) *fault.Error {
+	failure := a.unknown(errors.New("the vendor did a part of the change"))
+	found := strings.Join(ids, ", ")
+	failure.Public = fmt.Sprintf("%s was sent and the vendor's reply was lost; of what it makes, only these are there: %s. Repeat it for the others alone",
+		a.method.Name.Name(), found)
+	failure.Metadata = map[string]string{"found": found}
+	return failure
 }
 
 // notSeen is for a look that failed, and tells nothing.
@@ -67,12 +90,14 @@ func (a *attempt) notSeen(ctx context.Context, err error) error {
 // kept meanwhile, since the row has no place for the refusal; if it is lost, all begins anew.
 func (a *attempt) conflicted(ctx context.Context, refusal *upstream.Error) error {
 	for again := false; ; again = true {
-		response, found, err := a.find(ctx)
+		seen, err := a.find(ctx)
 		switch {
 		case err != nil:
 			return a.notSeen(ctx, err)
-		case found:
-			return a.settle(ctx, ending{response: response, shown: a.shown(ctx, response)})
+		case seen.response != nil:
+			return a.settle(ctx, ending{response: seen.response, shown: a.shown(ctx, seen.response)})
+		case again && seen.some != nil:
+			return a.settle(ctx, ending{failure: a.partly(seen.some)})
 		case again:
 			return a.settle(ctx, ending{failure: refusal.Fault()})
 		}
@@ -94,11 +119,11 @@ func (a *attempt) quiet() bool {
 
 // find looks for the effect of the change and completes the response as the vendor
 // would have answered.
-func (a *attempt) find(ctx context.Context) (response proto.Message, found bool, err error) {
+func (a *attempt) find(ctx context.Context) (sighting, error) {
 	rule := a.method.Access.GetFind()
 	look := a.engine.api.ByName(rule.GetMethod())
 	if look == nil {
-		return nil, false, fmt.Errorf("the find rule of %s names no method", a.method.Name)
+		return sighting{}, fmt.Errorf("the find rule of %s names no method", a.method.Name)
 	}
 	request := look.Input.New()
 	for _, b := range rule.GetWith() {
@@ -115,31 +140,32 @@ func (a *attempt) find(ctx context.Context) (response proto.Message, found bool,
 		if err != nil {
 			var refusal *upstream.Error
 			if errors.As(err, &refusal) && refusal.NotFound() {
-				return nil, false, nil // where it would show is nothing
+				return sighting{}, nil // where it would show is nothing
 			}
-			return nil, false, err
+			return sighting{}, err
 		}
 		items := methods.Values(answer.ProtoReflect(), rule.GetItems())
 		for _, item := range items {
 			if err := a.matchItem(ctx, item.Message(), wanted); err != nil {
-				return nil, false, err
+				return sighting{}, err
 			}
 		}
 		if found := wanted.complete(); found != nil {
 			response, err := a.complete(ctx, found, answer)
-			if err == nil {
-				scrub(response, a.request)
+			if err != nil {
+				return sighting{}, err
 			}
-			return response, err == nil, err
+			scrub(response, a.request)
+			return sighting{response: response}, nil
 		}
 		if !paged || len(items) == 0 || methods.LastPage(answer, page) {
 			break
 		}
 	}
 	if misread {
-		return nil, false, errMisread
+		return sighting{}, errMisread
 	}
-	return nil, false, nil
+	return sighting{some: a.some(wanted)}, nil
 }
 
 // errMisread says that a change was not found where something could not be understood,

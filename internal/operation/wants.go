@@ -128,11 +128,7 @@ func (a *attempt) ours(ctx context.Context, item proto.Message, created string) 
 			return false, nil
 		}
 	}
-	path := a.method.Access.GetFind().GetId()
-	if path == "" {
-		path = "uuid"
-	}
-	id, err := uuid.Parse(methods.String(item, path))
+	id, err := uuid.Parse(a.idOf(item))
 	if err != nil {
 		return true, nil //nolint:nilerr // an item without an id of its own is judged by its time
 	}
@@ -141,6 +137,29 @@ func (a *attempt) ours(ctx context.Context, item proto.Message, created string) 
 		return false, fmt.Errorf("looking whose result %s is: %w", id, err)
 	}
 	return !other, nil
+}
+
+// idOf is the id of an item, "" if it has none of its own.
+func (a *attempt) idOf(item proto.Message) string {
+	path := a.method.Access.GetFind().GetId()
+	if path == "" {
+		path = "uuid"
+	}
+	return methods.String(item, path)
+}
+
+// some are the ids of those found, if the change makes several things and not all are there.
+// Where their time does not tell, they may have been there before, and being sent again the
+// change leaves them as they are.
+func (a *attempt) some(w *wants) []string {
+	if a.method.Access.GetFind().GetCreated() == "" {
+		return nil
+	}
+	var ids []string
+	for _, item := range w.found {
+		ids = append(ids, a.idOf(item.Interface()))
+	}
+	return ids
 }
 
 // complete are the items that show that all was done, or nil.
