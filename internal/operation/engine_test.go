@@ -313,3 +313,18 @@ func TestRollbackTellsWhatItChanged(t *testing.T) {
 	}
 	b.requireConsistent()
 }
+
+func TestOperationsAreNamedFromTheStart(t *testing.T) {
+	t.Parallel()
+	b := setup(t) // nobody works: nothing has a uuid yet
+	later := &pb.MutationOptions{Async: true}
+	id := uuid.NewString()
+	b.submit(b.caller, &pb.RunEvaluationTestCaseRequest{TestCaseUuid: &id, RunName: new("named"), Mutation: later}, &pb.RunEvaluationTestCaseResponse{})
+	b.submit(b.caller, &pb.CreateCustomEvaluationMetricRequest{MetricName: new("named"), Mutation: later}, &pb.CreateCustomEvaluationMetricResponse{})
+	b.submit(b.caller, &pb.AddFunctionRouteRequest{AgentUuid: id, FunctionName: new("named"), Mutation: later}, &pb.AddFunctionRouteResponse{})
+	b.submit(b.caller, &pb.CreateWorkspaceRequest{Name: new("named"), Mutation: later}, &pb.CreateWorkspaceResponse{})
+	if n := b.count(`SELECT count(*) FROM operations o JOIN audit_events e ON e.operation_id = o.id AND e.outcome = 'ACCEPTED'
+		WHERE o.resource_name = 'named' AND e.resource_name = 'named'`); n != 4 {
+		t.Errorf("%d of 4 operations and their events are named", n)
+	}
+}

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -103,7 +104,7 @@ func (s *submission) place() {
 	if access.GetTargets()[0].GetKind() != "team" {
 		s.parent = s.subject
 	}
-	s.subject = audit.Ref{Kind: subject.GetKind(), Name: methods.String(s.request, "name")}
+	s.subject = audit.Ref{Kind: subject.GetKind(), Name: methods.String(s.request, cmp.Or(subject.GetName(), "name"))}
 	if id, err := uuid.Parse(methods.String(s.request, subject.GetField())); err == nil {
 		s.subject.UUID = &id
 	}

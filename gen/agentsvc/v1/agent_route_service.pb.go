@@ -1819,39 +1819,41 @@ const file_agentsvc_v1_agent_route_service_proto_rawDesc = "" +
 	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation\"\x83\x01\n" +
 	"\x1bDetachKnowledgeBaseResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x12:\n" +
-	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xad\x1b\n" +
+	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xe3\x1b\n" +
 	"\x11AgentRouteService\x12\xa5\x01\n" +
 	"\x0fListAgentRoutes\x12#.agentsvc.v1.ListAgentRoutesRequest\x1a$.agentsvc.v1.ListAgentRoutesResponse\"G\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02'\x12%/v2/gen-ai/agents/{uuid}/child_agents\x90\x02\x01\x12\xf2\x02\n" +
-	"\rAddAgentRoute\x12!.agentsvc.v1.AddAgentRouteRequest\x1a\".agentsvc.v1.AddAgentRouteResponse\"\x99\x02\xa2\xbb\x18\xc4\x01\b\x04\x12\x1c\n" +
+	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02'\x12%/v2/gen-ai/agents/{uuid}/child_agents\x90\x02\x01\x12\xfe\x02\n" +
+	"\rAddAgentRoute\x12!.agentsvc.v1.AddAgentRouteRequest\x1a\".agentsvc.v1.AddAgentRouteResponse\"\xa5\x02\xa2\xbb\x18\xd0\x01\b\x04\x12\x1c\n" +
 	"\x05agent\x12\x11parent_agent_uuid\x18\x02\x12\x1b\n" +
-	"\x05agent\x12\x10child_agent_uuid\x18\x01\"\x1f\n" +
-	"\vagent_route\x12\x10child_agent_uuid(\x032b\n" +
+	"\x05agent\x12\x10child_agent_uuid\x18\x01\"+\n" +
+	"\vagent_route\x12\x10child_agent_uuid\x1a\n" +
+	"route_name(\x032b\n" +
 	"!AgentRouteService.ListAgentRoutes\x12\x19\n" +
 	"\x04uuid\x12\x11parent_agent_uuid\x1a\bchildren\"\x18\n" +
-	"\x04uuid\x12\x10child_agent_uuid\x82\xd3\xe4\x93\x02J:\x01*\"E/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\x96\x02\n" +
-	"\x10UpdateAgentRoute\x12$.agentsvc.v1.UpdateAgentRouteRequest\x1a%.agentsvc.v1.UpdateAgentRouteResponse\"\xb4\x01\xa2\xbb\x18`\b\x05\x12\x1c\n" +
+	"\x04uuid\x12\x10child_agent_uuid\x82\xd3\xe4\x93\x02J:\x01*\"E/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\xa2\x02\n" +
+	"\x10UpdateAgentRoute\x12$.agentsvc.v1.UpdateAgentRouteRequest\x1a%.agentsvc.v1.UpdateAgentRouteResponse\"\xc0\x01\xa2\xbb\x18l\b\x05\x12\x1c\n" +
 	"\x05agent\x12\x11parent_agent_uuid\x18\x02\x12\x1b\n" +
-	"\x05agent\x12\x10child_agent_uuid\x18\x01\"\x1f\n" +
-	"\vagent_route\x12\x10child_agent_uuid(\x01\x82\xd3\xe4\x93\x02J:\x01*\x1aE/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\xf6\x01\n" +
+	"\x05agent\x12\x10child_agent_uuid\x18\x01\"+\n" +
+	"\vagent_route\x12\x10child_agent_uuid\x1a\n" +
+	"route_name(\x01\x82\xd3\xe4\x93\x02J:\x01*\x1aE/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\xf6\x01\n" +
 	"\x10DeleteAgentRoute\x12$.agentsvc.v1.DeleteAgentRouteRequest\x1a%.agentsvc.v1.DeleteAgentRouteResponse\"\x94\x01\xa2\xbb\x18C\b\x06\x12\x1c\n" +
 	"\x05agent\x12\x11parent_agent_uuid\x18\x02\"\x1f\n" +
-	"\vagent_route\x12\x10child_agent_uuid(\x01\x82\xd3\xe4\x93\x02G*E/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\xe3\x02\n" +
-	"\x10AddFunctionRoute\x12$.agentsvc.v1.AddFunctionRouteRequest\x1a%.agentsvc.v1.AddFunctionRouteResponse\"\x81\x02\xa2\xbb\x18\xc9\x01\b\x04\x12\x15\n" +
+	"\vagent_route\x12\x10child_agent_uuid(\x01\x82\xd3\xe4\x93\x02G*E/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\xf2\x02\n" +
+	"\x10AddFunctionRoute\x12$.agentsvc.v1.AddFunctionRouteRequest\x1a%.agentsvc.v1.AddFunctionRouteResponse\"\x90\x02\xa2\xbb\x18\xd8\x01\b\x04\x12\x15\n" +
 	"\x05agent\x12\n" +
-	"agent_uuid\x18\x02\"\x10\n" +
-	"\x0eagent_function(\x032\x99\x01\n" +
+	"agent_uuid\x18\x02\"\x1f\n" +
+	"\x0eagent_function\x1a\rfunction_name(\x032\x99\x01\n" +
 	"\x15AgentService.GetAgent\x12\x12\n" +
 	"\x04uuid\x12\n" +
 	"agent_uuid\x1a\x0fagent.functions\"\x15\n" +
 	"\x04name\x12\rfunction_name\"\x16\n" +
 	"\tfaas_name\x12\tfaas_name\" \n" +
 	"\x0efaas_namespace\x12\x0efaas_namespace*\n" +
-	"created_at\x82\xd3\xe4\x93\x02-:\x01*\"(/v2/gen-ai/agents/{agent_uuid}/functions\x12\xc3\x02\n" +
-	"\x13UpdateFunctionRoute\x12'.agentsvc.v1.UpdateFunctionRouteRequest\x1a(.agentsvc.v1.UpdateFunctionRouteResponse\"\xd8\x01\xa2\xbb\x18\x90\x01\b\x05\x12\x15\n" +
+	"created_at\x82\xd3\xe4\x93\x02-:\x01*\"(/v2/gen-ai/agents/{agent_uuid}/functions\x12\xd2\x02\n" +
+	"\x13UpdateFunctionRoute\x12'.agentsvc.v1.UpdateFunctionRouteRequest\x1a(.agentsvc.v1.UpdateFunctionRouteResponse\"\xe7\x01\xa2\xbb\x18\x9f\x01\b\x05\x12\x15\n" +
 	"\x05agent\x12\n" +
-	"agent_uuid\x18\x02\"\x1f\n" +
-	"\x0eagent_function\x12\rfunction_uuid(\x01RR\n" +
+	"agent_uuid\x18\x02\".\n" +
+	"\x0eagent_function\x12\rfunction_uuid\x1a\rfunction_name(\x01RR\n" +
 	"\x0eagent_function\x12\rfunction_uuid\x1a\tfunctions\"\x15AgentService.GetAgent*\x0fagent.functions\x82\xd3\xe4\x93\x02=:\x01*\x1a8/v2/gen-ai/agents/{agent_uuid}/functions/{function_uuid}\x12\xc0\x02\n" +
 	"\x13DeleteFunctionRoute\x12'.agentsvc.v1.DeleteFunctionRouteRequest\x1a(.agentsvc.v1.DeleteFunctionRouteResponse\"\xd5\x01\xa2\xbb\x18\x90\x01\b\x06\x12\x15\n" +
 	"\x05agent\x12\n" +

@@ -394,7 +394,9 @@ type Subject struct {
 	// Kind of the subject, such as "agent_api_key".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Path of the uuid: in the request, or for what is created in the response.
-	Field         string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	// Request field with what it is called; "name" if empty.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -439,6 +441,13 @@ func (x *Subject) GetKind() string {
 func (x *Subject) GetField() string {
 	if x != nil {
 		return x.Field
+	}
+	return ""
+}
+
+func (x *Subject) GetName() string {
+	if x != nil {
+		return x.Name
 	}
 	return ""
 }
@@ -971,10 +980,11 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\achanged\x18\x06 \x01(\bR\achanged\x12\x19\n" +
 	"\bor_kinds\x18\a \x03(\tR\aorKinds\x12\x16\n" +
 	"\x06unless\x18\b \x01(\tR\x06unless\x12.\n" +
-	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\"3\n" +
+	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\"G\n" +
 	"\aSubject\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
-	"\x05field\x18\x02 \x01(\tR\x05field\"\x8a\x01\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\x8a\x01\n" +
 	"\x04Part\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +

@@ -2797,7 +2797,7 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x13evaluation_run_uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x11evaluationRunUuid\"\x95\x01\n" +
 	"\x19WaitEvaluationRunResponse\x12A\n" +
 	"\x0eevaluation_run\x18\x01 \x01(\v2\x1a.agentsvc.v1.EvaluationRunR\revaluationRun\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xf3*\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x8a+\n" +
 	"\x11EvaluationService\x12\xa4\x01\n" +
 	"\x16ListEvaluationDatasets\x12*.agentsvc.v1.ListEvaluationDatasetsRequest\x1a+.agentsvc.v1.ListEvaluationDatasetsResponse\"1\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v2/gen-ai/evaluation_datasets\x90\x02\x01\x12\x8c\x03\n" +
 	"\x17CreateEvaluationDataset\x12+.agentsvc.v1.CreateEvaluationDatasetRequest\x1a,.agentsvc.v1.CreateEvaluationDatasetResponse\"\x95\x02\xa2\xbb\x18\xe7\x01\b\x04\x12\x17\n" +
@@ -2813,10 +2813,10 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02/*-/v2/gen-ai/evaluation_datasets/{dataset_uuid}\x12\xfc\x01\n" +
 	"\x1fGetEvaluationDatasetDownloadUrl\x123.agentsvc.v1.GetEvaluationDatasetDownloadUrlRequest\x1a4.agentsvc.v1.GetEvaluationDatasetDownloadUrlResponse\"n\xa2\xbb\x18(\b\x03\x12$\n" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x01\x82\xd3\xe4\x93\x02<\x12:/v2/gen-ai/evaluation_datasets/{dataset_uuid}/download_url\x12\xa0\x01\n" +
-	"\x15ListEvaluationMetrics\x12).agentsvc.v1.ListEvaluationMetricsRequest\x1a*.agentsvc.v1.ListEvaluationMetricsResponse\"0\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v2/gen-ai/evaluation_metrics\x90\x02\x01\x12\x87\x03\n" +
-	"\x1cCreateCustomEvaluationMetric\x120.agentsvc.v1.CreateCustomEvaluationMetricRequest\x1a1.agentsvc.v1.CreateCustomEvaluationMetricResponse\"\x81\x02\xa2\xbb\x18\xcd\x01\b\x04\x12\x17\n" +
-	"\x04team\x12\rmutation.team\x18\x02\"'\n" +
-	"\x11evaluation_metric\x12\x12metric.metric_uuid(\x032\x84\x01\n" +
+	"\x15ListEvaluationMetrics\x12).agentsvc.v1.ListEvaluationMetricsRequest\x1a*.agentsvc.v1.ListEvaluationMetricsResponse\"0\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v2/gen-ai/evaluation_metrics\x90\x02\x01\x12\x94\x03\n" +
+	"\x1cCreateCustomEvaluationMetric\x120.agentsvc.v1.CreateCustomEvaluationMetricRequest\x1a1.agentsvc.v1.CreateCustomEvaluationMetricResponse\"\x8e\x02\xa2\xbb\x18\xda\x01\b\x04\x12\x17\n" +
+	"\x04team\x12\rmutation.team\x18\x02\"4\n" +
+	"\x11evaluation_metric\x12\x12metric.metric_uuid\x1a\vmetric_name(\x032\x84\x01\n" +
 	"'EvaluationService.ListEvaluationMetrics\x1a\ametrics\"\x1a\n" +
 	"\vmetric_name\x12\vmetric_name*\x1dcustom_eval_config.created_atB\vmetric_uuidJ\b\n" +
 	"\x06metric\x82\xd3\xe4\x93\x02):\x01*\"$/v2/gen-ai/custom_evaluation_metrics\x12\xee\x01\n" +
@@ -2845,12 +2845,12 @@ const file_agentsvc_v1_evaluation_service_proto_rawDesc = "" +
 	"\x14evaluation_test_case\x12\x0etest_case_uuid\x18\x02\x12$\n" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x01\x12+\n" +
 	"\x11evaluation_metric\x12\x14metrics.metric_uuids\x18\x01\x12.\n" +
-	"\x11evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01(\x01B'EvaluationService.GetEvaluationTestCase\x82\xd3\xe4\x93\x026:\x01*\x1a1/v2/gen-ai/evaluation_test_cases/{test_case_uuid}\x12\xd7\x04\n" +
-	"\x15RunEvaluationTestCase\x12).agentsvc.v1.RunEvaluationTestCaseRequest\x1a*.agentsvc.v1.RunEvaluationTestCaseResponse\"\xe6\x03\xa2\xbb\x18\xbc\x03\b\x04\x12(\n" +
+	"\x11evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01(\x01B'EvaluationService.GetEvaluationTestCase\x82\xd3\xe4\x93\x026:\x01*\x1a1/v2/gen-ai/evaluation_test_cases/{test_case_uuid}\x12\xe1\x04\n" +
+	"\x15RunEvaluationTestCase\x12).agentsvc.v1.RunEvaluationTestCaseRequest\x1a*.agentsvc.v1.RunEvaluationTestCaseResponse\"\xf0\x03\xa2\xbb\x18\xc6\x03\b\x04\x12(\n" +
 	"\x14evaluation_test_case\x12\x0etest_case_uuid\x18\x02\x12\x16\n" +
 	"\x05agent\x12\vagent_uuids\x18\x02\x12.\n" +
-	"\x10agent_deployment\x12\x16agent_deployment_names\x18\x02 \x01\"&\n" +
-	"\x0eevaluation_run\x12\x14evaluation_run_uuids(\x032\x9b\x02\n" +
+	"\x10agent_deployment\x12\x16agent_deployment_names\x18\x02 \x01\"0\n" +
+	"\x0eevaluation_run\x12\x14evaluation_run_uuids\x1a\brun_name(\x032\x9b\x02\n" +
 	",EvaluationService.ListEvaluationTestCaseRuns\x12+\n" +
 	"\x19evaluation_test_case_uuid\x12\x0etest_case_uuid\x1a\x0fevaluation_runs\"\x14\n" +
 	"\brun_name\x12\brun_name\"\x19\n" +
