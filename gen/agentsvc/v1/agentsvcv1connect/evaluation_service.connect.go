@@ -125,7 +125,8 @@ type EvaluationServiceClient interface {
 	// GetEvaluationTestCase answers one test case. An earlier version is asked of the vendor. A dataset and metrics
 	// that the caller may not see are given by uuid alone.
 	GetEvaluationTestCase(context.Context, *v1.GetEvaluationTestCaseRequest) (*v1.GetEvaluationTestCaseResponse, error)
-	// UpdateEvaluationTestCase makes a new version of a test case: what the request gives is changed, the rest stays.
+	// UpdateEvaluationTestCase makes a new version of a test case: what the request gives is changed, the rest stays. If the
+	// vendor's reply is lost it is sent again, which is taken to make no further version, since nothing changes by it.
 	UpdateEvaluationTestCase(context.Context, *v1.UpdateEvaluationTestCaseRequest) (*v1.UpdateEvaluationTestCaseResponse, error)
 	// RunEvaluationTestCase runs a test case against agents, one run an agent. The runs belong to the team of the test
 	// case. agent_deployment_names, which name deployments that this service does not know, are for administrators.
@@ -506,7 +507,8 @@ type EvaluationServiceHandler interface {
 	// GetEvaluationTestCase answers one test case. An earlier version is asked of the vendor. A dataset and metrics
 	// that the caller may not see are given by uuid alone.
 	GetEvaluationTestCase(context.Context, *v1.GetEvaluationTestCaseRequest) (*v1.GetEvaluationTestCaseResponse, error)
-	// UpdateEvaluationTestCase makes a new version of a test case: what the request gives is changed, the rest stays.
+	// UpdateEvaluationTestCase makes a new version of a test case: what the request gives is changed, the rest stays. If the
+	// vendor's reply is lost it is sent again, which is taken to make no further version, since nothing changes by it.
 	UpdateEvaluationTestCase(context.Context, *v1.UpdateEvaluationTestCaseRequest) (*v1.UpdateEvaluationTestCaseResponse, error)
 	// RunEvaluationTestCase runs a test case against agents, one run an agent. The runs belong to the team of the test
 	// case. agent_deployment_names, which name deployments that this service does not know, are for administrators.
