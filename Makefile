@@ -61,6 +61,10 @@ ifeq ($(PKG),./...)
 	cd e2e/vendorclients && $(GO) test -mod=mod -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...  # a module of its own, which follows ours
 endif
 
+.PHONY: saturate
+saturate: ## Fill the vendor's windows for some minutes with 1, 3 and 10 replicas, and count what it refused
+	AGENTSVC_SATURATE=long $(GO) test ./e2e -run TestTheBudgetIsUsedAndNeverExceeded -count=1 -v -timeout 40m
+
 .PHONY: bench
 bench: ## Measure changes against the simulator, and the mapping beside vanguard
 	$(GO) run ./bench/mutations

@@ -26,15 +26,21 @@ func await(t testing.TB, what string, done func() bool) {
 // awaitEvery is [await] for a look that costs something.
 func awaitEvery(t testing.TB, every time.Duration, what string, done func() bool) {
 	t.Helper()
+	awaitWithin(t, patience, every, what, done)
+}
+
+// awaitWithin is [awaitEvery] for what has a bound of its own.
+func awaitWithin(t testing.TB, most, every time.Duration, what string, done func() bool) {
+	t.Helper()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(most)
 	defer timeout.Stop()
 	for !done() {
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatalf("waited %s in vain for this: %s", patience, what)
+			t.Fatalf("waited %s in vain for this: %s", most, what)
 		}
 	}
 }

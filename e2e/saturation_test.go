@@ -56,7 +56,7 @@ func (s saturation) run(t *testing.T, n int) {
 	env := []string{
 		fmt.Sprint("AGENTSVC_RATE_PER_MINUTE=", s.perMinute), fmt.Sprint("AGENTSVC_RATE_MINUTE_WINDOW=", s.minute),
 		fmt.Sprint("AGENTSVC_RATE_PER_HOUR=", s.perHour), fmt.Sprint("AGENTSVC_RATE_HOUR_WINDOW=", s.hour),
-		"AGENTSVC_RATE_GUARD=30ms", "AGENTSVC_DATABASE_CONNS=8", "AGENTSVC_BACKLOG=100000",
+		"AGENTSVC_RATE_GUARD=5ms", "AGENTSVC_DATABASE_CONNS=8", "AGENTSVC_BACKLOG=100000",
 	}
 	w.queueMany(t, w.serve(t, append(env, "AGENTSVC_WORKERS=0")...), s.changes)
 	replicas := make([]*service, n)

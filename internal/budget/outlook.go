@@ -65,11 +65,9 @@ func (b *Budget) peek(ctx context.Context, q *db.Queries) (state, dbsql.PeekAcco
 func (b *Budget) expiries(ctx context.Context, q *db.Queries, lastCall int64, w window, n int) ([]time.Duration, error) {
 	limit := max(w.limit, 1)
 	first := lastCall + 1 - limit
-	rows, err := q.CallExpiries(ctx, dbsql.CallExpiriesParams{
-		Account: b.account, FirstNumber: first, LastNumber: min(first+int64(n)-1, lastCall), WindowSeconds: w.length.Seconds(),
-	})
+	rows, err := b.leaving(ctx, q, first, min(first+int64(n)-1, lastCall), w)
 	if err != nil {
-		return nil, fmt.Errorf("reading when calls leave the window: %w", db.Classify(err))
+		return nil, err
 	}
 	waits := make([]time.Duration, n)
 	for _, row := range rows { // those that are not there are long past
@@ -91,11 +89,9 @@ func (b *Budget) OutlookBehind(ctx context.Context, q *db.Queries, p Purpose, ah
 	for _, w := range b.windows(s, p) {
 		limit := max(w.limit, 1)
 		first := s.lastCall + 1 - limit + int64(ahead)%limit // whose place it takes, some windows later
-		rows, err := q.CallExpiries(ctx, dbsql.CallExpiriesParams{
-			Account: b.account, FirstNumber: first, LastNumber: first, WindowSeconds: w.length.Seconds(),
-		})
+		rows, err := b.leaving(ctx, q, first, first, w)
 		if err != nil {
-			return 0, fmt.Errorf("reading when a call leaves the window: %w", db.Classify(err))
+			return 0, err
 		}
 		within := time.Duration(int64(ahead)/limit) * w.length
 		for _, row := range rows {

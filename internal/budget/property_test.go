@@ -15,10 +15,10 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db/dbtest"
 )
 
-// logged is one call as the log has it.
+// logged is one call as the log has it. The vendor counted it at some time from At to Until.
 type logged struct {
-	At      time.Time
-	Purpose string
+	At, Until time.Time
+	Purpose   string
 }
 
 // model is the limiter as slow and obvious as can be: it goes through all calls there ever
@@ -28,12 +28,12 @@ type model struct {
 	calls  []logged
 }
 
-// within counts the calls that were younger than the window at a time, those that came after
-// it included.
+// within counts the calls that the vendor may still count within the window at a time,
+// those that came after it included.
 func (m model) within(at time.Time, window time.Duration) int {
 	n := 0
 	for _, call := range m.calls {
-		if at.Sub(call.At) < window {
+		if at.Sub(call.Until) < window {
 			n++
 		}
 	}
@@ -77,6 +77,19 @@ func (m model) windows() []modelWindow {
 	}
 }
 
+// ends are the ways in which calls of the log end: answered, given back, or by the release
+// before, which notes no time. What does not end is lost, and counts as long as a call can
+// take.
+func ends() []string {
+	return []string{
+		"UPDATE vendor_calls SET status = 200, answered_at = clock_timestamp() WHERE status IS NULL AND number % 3 > 0",
+		"UPDATE vendor_calls SET status = 500, answered_at = clock_timestamp() WHERE number = (SELECT min(number) FROM vendor_calls WHERE status IS NULL)",
+		"UPDATE vendor_calls SET status = 200, answered_at = clock_timestamp() WHERE number = (SELECT max(number) FROM vendor_calls WHERE status IS NULL)",
+		"UPDATE vendor_calls SET answered_at = 'epoch' WHERE status IS NULL AND answered_at IS NULL AND number % 4 = 0",
+		"UPDATE vendor_calls SET status = 200 WHERE status IS NULL AND number % 5 = 0",
+	}
+}
+
 // TestTheLimiterAgreesWithASlowModel takes calls in random numbers, for random purposes, by
 // random replicas, while time passes at random: whatever went may go by the model, and what
 // did not go may not. Time passes by making the log older.
@@ -94,7 +107,13 @@ func TestTheLimiterAgreesWithASlowModel(t *testing.T) {
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			if rapid.Bool().Draw(rt, "time passes") {
 				by := rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Second, 61 * time.Second, 10 * time.Minute, time.Hour}).Draw(rt, "by")
-				exec(rt, pool, "UPDATE vendor_calls SET granted_at = granted_at - $1::interval", by)
+				exec(rt, pool, "UPDATE vendor_calls SET granted_at = granted_at - $1::interval, answered_at = answered_at - $1::interval", by)
+				m.calls = logOf(rt, pool)
+				continue
+			}
+			if rapid.Bool().Draw(rt, "calls end") {
+				exec(rt, pool, rapid.SampledFrom(ends()).Draw(rt, "how"))
+				m.calls = logOf(rt, pool)
 				continue
 			}
 			purpose := rapid.SampledFrom([]budget.Purpose{budget.Change, budget.Reconcile, budget.Sync}).Draw(rt, "purpose")
@@ -149,7 +168,8 @@ func clockOf(rt *rapid.T, pool *pgxpool.Pool) (now time.Time) {
 }
 
 func logOf(rt *rapid.T, pool *pgxpool.Pool) []logged {
-	rows, err := pool.Query(context.Background(), "SELECT granted_at AS at, purpose FROM vendor_calls ORDER BY number")
+	rows, err := pool.Query(context.Background(), `SELECT granted_at AS at, purpose, coalesce(answered_at,
+		CASE WHEN status IS NULL THEN granted_at + interval '45 seconds' ELSE granted_at END) AS until FROM vendor_calls ORDER BY number`)
 	if err != nil {
 		rt.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -52,8 +53,23 @@ func (b *Budget) takeInTurn(ctx context.Context, f For) (Call, error) {
 	case t := <-r.turn:
 		return t.call, t.err
 	case <-ctx.Done():
-		b.readers.leave(r)
+		if b.readers.leave(r) {
+			return Call{}, ctx.Err()
+		}
+		// Its turn had come, in the same moment.
+		if t := <-r.turn; t.err == nil {
+			b.giveBack(ctx, t.call)
+		}
 		return Call{}, ctx.Err()
+	}
+}
+
+// giveBack returns a call for whoever is gone.
+func (b *Budget) giveBack(ctx context.Context, call Call) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grantTimeout)
+	defer cancel()
+	if err := b.Return(ctx, call); err != nil {
+		b.log.InfoContext(ctx, "a call that was not made counts until it is forgotten", slog.Any("error", err))
 	}
 }
 
@@ -84,13 +100,15 @@ func (q *readers) join(r *reader) (idle bool) {
 	return idle
 }
 
-// leave takes a reader out, if it still waits.
-func (q *readers) leave(r *reader) {
+// leave takes a reader out, and says whether it still waited.
+func (q *readers) leave(r *reader) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if at := slices.Index(q.waiting, r); at >= 0 {
+	at := slices.Index(q.waiting, r)
+	if at >= 0 {
 		q.waiting = slices.Delete(q.waiting, at, at+1)
 	}
+	return at >= 0
 }
 
 // first are up to n of those who wait, in their order.
@@ -113,16 +131,18 @@ func (q *readers) done() bool {
 	return true
 }
 
-// tell ends the wait of a reader. One that has left in the meantime does not hear of it,
-// and its call is lost to the budget.
-func (q *readers) tell(r *reader, t turn) {
-	q.leave(r)
+// tell ends the wait of a reader, and says whether it still waited.
+func (q *readers) tell(r *reader, t turn) bool {
+	if !q.leave(r) {
+		return false
+	}
 	if t.err == nil {
 		q.mu.Lock()
 		q.clock = max(q.clock, r.start)
 		q.mu.Unlock()
 	}
 	r.turn <- t
+	return true
 }
 
 // readersAtOnce is how many reads one transaction lets go.
@@ -181,7 +201,9 @@ func (b *Budget) letGo(ctx context.Context, next []*reader) (wait time.Duration)
 		return 0
 	}
 	for i, call := range calls {
-		b.readers.tell(next[i], turn{call: call})
+		if !b.readers.tell(next[i], turn{call: call}) {
+			b.giveBack(ctx, call)
+		}
 	}
 	if len(calls) == len(next) {
 		return 0

@@ -26,9 +26,12 @@ func TestReadersGoInFairOrder(t *testing.T) {
 	var reads sync.WaitGroup
 	read := func(team uuid.UUID) {
 		reads.Go(func() {
-			if _, err := r.Take(t.Context(), budget.For{Purpose: budget.Read, Team: &team}); err != nil {
+			call, err := r.Take(t.Context(), budget.For{Purpose: budget.Read, Team: &team})
+			if err != nil {
 				t.Error(err)
+				return
 			}
+			r.answer(call, budget.Up)
 		})
 	}
 	for range 12 {
@@ -62,7 +65,7 @@ func TestReadersWhoGiveUpLeaveNoHole(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
 	r := newReplica(t, pool, budget.Limits{PerMinute: 1, Minute: 700 * time.Millisecond, Guard: time.Millisecond})
-	r.take(budget.Change)
+	r.answer(r.take(budget.Change), budget.Up)
 	leaving, leave := context.WithCancel(t.Context())
 	var left sync.WaitGroup
 	for range 20 {
@@ -96,10 +99,11 @@ func TestReadsThatCannotMakeItAreRefused(t *testing.T) {
 	begun := time.Now()
 	for range 30 {
 		reads.Go(func() {
-			_, err := r.Take(ctx, budget.For{Purpose: budget.Read})
+			call, err := r.Take(ctx, budget.For{Purpose: budget.Read})
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
+				r.answer(call, budget.Up)
 				granted++
 				return
 			}
@@ -132,11 +136,11 @@ func TestAnIdleReserveIsNotWithheld(t *testing.T) {
 		if _, ok, wait, err := r.Try(t.Context(), budget.For{Purpose: budget.Read}); ok || err != nil || wait > 20*time.Minute+time.Second {
 			t.Fatalf("read %d went at once, or waits %s: %v", n+8, wait, err)
 		}
-		if _, err := pool.Exec(t.Context(), "UPDATE vendor_calls SET granted_at = granted_at - interval '20 minutes 1 second' WHERE number > 7"); err != nil {
+		if _, err := pool.Exec(t.Context(), "UPDATE vendor_calls SET answered_at = granted_at - interval '20 minutes 1 second' WHERE number > 7"); err != nil {
 			t.Fatal(err)
 		}
 		if n == 0 {
-			if _, err := pool.Exec(t.Context(), "UPDATE vendor_calls SET granted_at = granted_at - interval '20 minutes 1 second' WHERE number = 7"); err != nil {
+			if _, err := pool.Exec(t.Context(), "UPDATE vendor_calls SET answered_at = granted_at - interval '20 minutes 1 second' WHERE number <= 7"); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,13 +4,18 @@
 // hour, and a call is refused (429) while 250 of the last minute's or 5,000 of the
 // last hour's are running. So ours is the same log, in Postgres: exact, shared by
 // all replicas, durable over restarts. Calls are numbered without gaps, so call n
-// may go when call n-250 is older than a minute and call n-5000 older than an hour:
-// two look-ups however long the log is. A bucket that refills (GCRA, token bucket)
-// would let 500 through in one minute.
+// may go when call n-250 has left the minute and call n-5000 the hour: a look at a
+// stretch of the log around each, however long it is. A bucket that refills (GCRA,
+// token bucket) would let 500 through in one minute.
+//
+// When the vendor counted a call nobody knows, but it was after the grant and before
+// the answer. So a call counts from its grant until a window after its answer, and
+// one under way counts: however slow this machine or the way is, the vendor never
+// sees more than its limit. A call that was granted and not made is given back.
 //
 // The database's clock decides. The row of the account is the lock: whoever holds
-// it numbers the next calls. The guard is added to both windows, because what left
-// here a minute apart may arrive there a little closer together.
+// it numbers the next calls. The guard is added to both windows, for clocks that run
+// at different speeds.
 package budget
 
 import (
@@ -30,7 +35,7 @@ type Limits struct {
 	PerMinute, PerHour int
 	// Minute and Hour are the windows; tests scale them down. Zero: a minute and an hour.
 	Minute, Hour time.Duration
-	// Guard lengthens both windows against jitter on the way. Zero: 100 ms.
+	// Guard lengthens both windows, against a vendor whose clock is slower. Zero: 100 ms.
 	Guard time.Duration
 }
 
@@ -90,9 +95,24 @@ type Call struct {
 	granted time.Time // by this machine's clock
 }
 
-// Fresh says that a call may still be made: one that is made later than the guard
-// allows would reach the vendor outside of the window that it was counted in.
-func (b *Budget) Fresh(c Call) bool { return b.now().Sub(c.granted) < b.limits.Guard }
+const (
+	// freshFor is how long after its grant a call may still be made.
+	freshFor = 10 * time.Second
+	// longestCall is when a call without an answer must have been counted by the vendor: it
+	// was made while it was fresh, and given up by the client after half a minute.
+	longestCall = 45 * time.Second
+)
+
+// Fresh says that a call may still be made. One that is not must be given back.
+func (b *Budget) Fresh(c Call) bool { return b.now().Sub(c.granted) < freshFor }
+
+// Return gives back a call that was not made.
+func (b *Budget) Return(ctx context.Context, c Call) error {
+	if err := b.store.ReturnCall(ctx, dbsql.ReturnCallParams{Account: c.Account, Number: c.Number}); err != nil {
+		return fmt.Errorf("giving a call back: %w", db.Classify(err))
+	}
+	return nil
+}
 
 // For says who a call is for, for the report on who used the budget.
 type For struct {
@@ -235,33 +255,49 @@ func (b *Budget) Available(ctx context.Context, q *db.Queries, p Purpose, most i
 	return room, nil
 }
 
+// stragglers is how many calls before those of a window are looked at. More are not under
+// way at a time, or lost by replicas that died within one window.
+const stragglers = 200
+
 // fits says how many of most calls a window has room for and, if none, how long until
-// it has.
+// it may have.
+//
+// Were calls counted in the order of their numbers, the next could go when the one that is
+// limit before it has left the window. They are not quite: an older one may still be under
+// way, and takes the place of one that has left already.
 func (b *Budget) fits(ctx context.Context, q *db.Queries, lastCall int64, w window, most int) (n int, wait time.Duration, err error) {
 	if w.limit <= 0 {
 		return 0, w.length, nil
 	}
 	most = int(min(int64(most), w.limit)) // who asks for more than all gets all
-	// A window longer than the log has been kept lets everything through.
 	first := lastCall + 1 - w.limit
-	last := first + int64(most) - 1
-	if last <= 0 {
-		return most, 0, nil
+	last := min(first+int64(most)-1+stragglers, lastCall)
+	rows, err := b.leaving(ctx, q, first-stragglers, last, w)
+	if err != nil {
+		return 0, 0, err
 	}
-	young, err := q.CountYoungerCalls(ctx, dbsql.CountYoungerCallsParams{
-		Account: b.account, FirstNumber: first, LastNumber: last, WindowSeconds: w.length.Seconds(),
+	n, wait = int(last-first+1), w.length // those that the log does not have are long gone
+	for _, row := range rows {
+		if row.Seconds > 0 {
+			n--
+			wait = min(wait, seconds(row.Seconds))
+		}
+	}
+	if n > 0 {
+		return min(n, most), 0, nil
+	}
+	return 0, max(wait, time.Millisecond), nil
+}
+
+// leaving are the calls of a range, with when each leaves a window.
+func (b *Budget) leaving(ctx context.Context, q *db.Queries, first, last int64, w window) ([]dbsql.CallsLeavingRow, error) {
+	rows, err := q.CallsLeaving(ctx, dbsql.CallsLeavingParams{
+		Account: b.account, FirstNumber: first, LastNumber: last, WindowSeconds: w.length.Seconds(), LongestSeconds: longestCall.Seconds(),
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("counting the calls of the last %s: %w", w.length, err)
+		return nil, fmt.Errorf("reading when calls leave the window of %s: %w", w.length, db.Classify(err))
 	}
-	if n = most - int(young); n > 0 {
-		return n, 0, nil
-	}
-	left, err := q.CallExpiry(ctx, dbsql.CallExpiryParams{Account: b.account, Number: first, WindowSeconds: w.length.Seconds()})
-	if err != nil {
-		return 0, 0, fmt.Errorf("reading when a call leaves the window: %w", err)
-	}
-	return 0, max(seconds(left), time.Millisecond), nil
+	return rows, nil
 }
 
 // Grant numbers one call for each element of whom, of which there are no more than

@@ -38,8 +38,7 @@ type Config struct {
 	// MinuteWindow and HourWindow (AGENTSVC_RATE_MINUTE_WINDOW, AGENTSVC_RATE_HOUR_WINDOW)
 	// are how long "a minute" and "an hour" of those limits are: a minute and an hour at
 	// the vendor, less at a simulator whose windows are scaled down. RateGuard
-	// (AGENTSVC_RATE_GUARD) lengthens both, for calls that arrive closer together than
-	// they left.
+	// (AGENTSVC_RATE_GUARD) lengthens both, for clocks that run at different speeds.
 	MinuteWindow, HourWindow, RateGuard time.Duration
 	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once; 0: it
 	// makes none and only serves.

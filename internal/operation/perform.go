@@ -41,6 +41,7 @@ func (e *Engine) perform(work context.Context, under *running, j job) {
 	defer under.add(j.row, cancel)()
 
 	a := &attempt{job: j, engine: e, granted: &j.call}
+	defer a.giveBack(ctx)
 	if err := a.run(ctx); err != nil && !errors.Is(err, errLeaseLost) {
 		// What could not be brought to an end is claimed again when the lease runs out.
 		e.Log.ErrorContext(ctx, "operation left for another try", slog.String("operation", j.row.ID.String()),
@@ -326,6 +327,19 @@ func unavailable(err error) *fault.Error {
 	}
 }
 
+// giveBack returns the call that came with the claim, if it was not made.
+func (a *attempt) giveBack(ctx context.Context) {
+	if a.granted == nil {
+		return
+	}
+	ctx, cancel := brief(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := a.engine.Budget.Return(ctx, *a.granted); err != nil {
+		a.engine.Log.InfoContext(ctx, "a call that was not made counts until it is forgotten", slog.Any("error", err))
+	}
+	a.granted = nil
+}
+
 // call is permission for one more vendor call: the one that came with the claim if
 // it is used at once, or one taken now.
 func (a *attempt) call(ctx context.Context, purpose budget.Purpose) (budget.Call, error) {
@@ -334,6 +348,8 @@ func (a *attempt) call(ctx context.Context, purpose budget.Purpose) (budget.Call
 		if a.engine.Budget.Fresh(*call) {
 			return *call, nil
 		}
+		a.granted = call
+		a.giveBack(ctx)
 	}
 	return a.engine.Budget.Take(ctx, budget.For{Purpose: purpose, Method: a.row.Method, Team: &a.row.TeamID, Operation: &a.row.ID})
 }

@@ -12,27 +12,36 @@ import (
 	"github.com/google/uuid"
 )
 
-const callExpiries = `-- name: CallExpiries :many
-SELECT number, extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => $1::double precision))::double precision AS seconds
+const callsLeaving = `-- name: CallsLeaving :many
+SELECT number,
+       extract(epoch FROM coalesce(answered_at, CASE WHEN status IS NULL THEN granted_at + make_interval(secs => $1::double precision)
+                                                     ELSE granted_at END)
+               + make_interval(secs => $2::double precision) - clock_timestamp())::double precision AS seconds
   FROM vendor_calls
- WHERE account = $2 AND number >= $3 AND number <= $4
+ WHERE account = $3 AND number >= $4 AND number <= $5
+ ORDER BY number
 `
 
-type CallExpiriesParams struct {
-	WindowSeconds float64
-	Account       string
-	FirstNumber   int64
-	LastNumber    int64
+type CallsLeavingParams struct {
+	LongestSeconds float64
+	WindowSeconds  float64
+	Account        string
+	FirstNumber    int64
+	LastNumber     int64
 }
 
-type CallExpiriesRow struct {
+type CallsLeavingRow struct {
 	Number  int64
 	Seconds float64
 }
 
-// As CallExpiry, for a range of calls.
-func (q *Queries) CallExpiries(ctx context.Context, arg CallExpiriesParams) ([]CallExpiriesRow, error) {
-	rows, err := q.db.Query(ctx, callExpiries,
+// The calls of a range and in how many seconds each leaves the window, less than zero if it
+// has. The vendor counted a call some time between its grant and its answer, so its answer's time is
+// what is safe. One without is under way, or lost with who made it: then no later than the longest that
+// a call can take. A call that has a status and no time is from a release before there were times.
+func (q *Queries) CallsLeaving(ctx context.Context, arg CallsLeavingParams) ([]CallsLeavingRow, error) {
+	rows, err := q.db.Query(ctx, callsLeaving,
+		arg.LongestSeconds,
 		arg.WindowSeconds,
 		arg.Account,
 		arg.FirstNumber,
@@ -42,9 +51,9 @@ func (q *Queries) CallExpiries(ctx context.Context, arg CallExpiriesParams) ([]C
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CallExpiriesRow
+	var items []CallsLeavingRow
 	for rows.Next() {
-		var i CallExpiriesRow
+		var i CallsLeavingRow
 		if err := rows.Scan(&i.Number, &i.Seconds); err != nil {
 			return nil, err
 		}
@@ -54,26 +63,6 @@ func (q *Queries) CallExpiries(ctx context.Context, arg CallExpiriesParams) ([]C
 		return nil, err
 	}
 	return items, nil
-}
-
-const callExpiry = `-- name: CallExpiry :one
-SELECT extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => $1::double precision))::double precision
-  FROM vendor_calls
- WHERE account = $2 AND number = $3
-`
-
-type CallExpiryParams struct {
-	WindowSeconds float64
-	Account       string
-	Number        int64
-}
-
-// How long until a call is older than the window; negative when it is already.
-func (q *Queries) CallExpiry(ctx context.Context, arg CallExpiryParams) (float64, error) {
-	row := q.db.QueryRow(ctx, callExpiry, arg.WindowSeconds, arg.Account, arg.Number)
-	var column_1 float64
-	err := row.Scan(&column_1)
-	return column_1, err
 }
 
 const countCallsWithin = `-- name: CountCallsWithin :one
@@ -97,34 +86,6 @@ func (q *Queries) CountCallsWithin(ctx context.Context, arg CountCallsWithinPara
 		arg.Account,
 		arg.AfterNumber,
 		arg.UpToNumber,
-		arg.WindowSeconds,
-	)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
-const countYoungerCalls = `-- name: CountYoungerCalls :one
-SELECT count(*)
-  FROM vendor_calls
- WHERE account = $1 AND number >= $2 AND number <= $3
-   AND granted_at > clock_timestamp() - make_interval(secs => $4::double precision)
-`
-
-type CountYoungerCallsParams struct {
-	Account       string
-	FirstNumber   int64
-	LastNumber    int64
-	WindowSeconds float64
-}
-
-// How many of the calls from first to last are younger than the window. Calls are
-// numbered in the order of their times, so those that are old enough come first.
-func (q *Queries) CountYoungerCalls(ctx context.Context, arg CountYoungerCallsParams) (int64, error) {
-	row := q.db.QueryRow(ctx, countYoungerCalls,
-		arg.Account,
-		arg.FirstNumber,
-		arg.LastNumber,
 		arg.WindowSeconds,
 	)
 	var count int64
@@ -346,7 +307,7 @@ func (q *Queries) ProbeDue(ctx context.Context, account string) (bool, error) {
 
 const recordCall = `-- name: RecordCall :exec
 UPDATE vendor_calls
-   SET status = $1, duration_ms = $2, vendor_request_id = $3
+   SET status = $1, duration_ms = $2, vendor_request_id = $3, answered_at = clock_timestamp()
  WHERE account = $4 AND number = $5
 `
 
@@ -366,6 +327,22 @@ func (q *Queries) RecordCall(ctx context.Context, arg RecordCallParams) error {
 		arg.Account,
 		arg.Number,
 	)
+	return err
+}
+
+const returnCall = `-- name: ReturnCall :exec
+UPDATE vendor_calls SET answered_at = 'epoch'
+ WHERE account = $1 AND number = $2 AND status IS NULL AND answered_at IS NULL
+`
+
+type ReturnCallParams struct {
+	Account string
+	Number  int64
+}
+
+// It was granted and not made: it counts no more.
+func (q *Queries) ReturnCall(ctx context.Context, arg ReturnCallParams) error {
+	_, err := q.db.Exec(ctx, returnCall, arg.Account, arg.Number)
 	return err
 }
 

@@ -245,4 +245,5 @@ type VendorCall struct {
 	Status          *int32
 	DurationMs      *int32
 	VendorRequestID string
+	AnsweredAt      *time.Time
 }

@@ -70,7 +70,7 @@ SELECT c.team_id, coalesce(t.name, '') AS team, coalesce(t.weight, 0)::integer A
        count(*) AS in_hour
   FROM vendor_calls c
   LEFT JOIN teams t ON t.id = c.team_id
- WHERE c.account = $2 AND c.number > $3
+ WHERE c.account = $2 AND c.number > $3 AND c.answered_at IS DISTINCT FROM 'epoch'
    AND c.granted_at > clock_timestamp() - make_interval(secs => $4::double precision)
  GROUP BY c.team_id, t.name, t.weight, t.backlog_limit
  ORDER BY 2

@@ -11,25 +11,18 @@ SELECT last_call, foreign_used,
  WHERE name = @account
    FOR NO KEY UPDATE;
 
--- name: CountYoungerCalls :one
--- How many of the calls from first to last are younger than the window. Calls are
--- numbered in the order of their times, so those that are old enough come first.
-SELECT count(*)
+-- name: CallsLeaving :many
+-- The calls of a range and in how many seconds each leaves the window, less than zero if it
+-- has. The vendor counted a call some time between its grant and its answer, so its answer's time is
+-- what is safe. One without is under way, or lost with who made it: then no later than the longest that
+-- a call can take. A call that has a status and no time is from a release before there were times.
+SELECT number,
+       extract(epoch FROM coalesce(answered_at, CASE WHEN status IS NULL THEN granted_at + make_interval(secs => @longest_seconds::double precision)
+                                                     ELSE granted_at END)
+               + make_interval(secs => @window_seconds::double precision) - clock_timestamp())::double precision AS seconds
   FROM vendor_calls
  WHERE account = @account AND number >= @first_number AND number <= @last_number
-   AND granted_at > clock_timestamp() - make_interval(secs => @window_seconds::double precision);
-
--- name: CallExpiry :one
--- How long until a call is older than the window; negative when it is already.
-SELECT extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => @window_seconds::double precision))::double precision
-  FROM vendor_calls
- WHERE account = @account AND number = @number;
-
--- name: CallExpiries :many
--- As CallExpiry, for a range of calls.
-SELECT number, extract(epoch FROM granted_at - clock_timestamp() + make_interval(secs => @window_seconds::double precision))::double precision AS seconds
-  FROM vendor_calls
- WHERE account = @account AND number >= @first_number AND number <= @last_number;
+ ORDER BY number;
 
 -- name: InsertCall :exec
 INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, operation_id)
@@ -40,8 +33,13 @@ UPDATE accounts SET last_call = @last_call WHERE name = @account;
 
 -- name: RecordCall :exec
 UPDATE vendor_calls
-   SET status = @status, duration_ms = @duration_ms, vendor_request_id = @vendor_request_id
+   SET status = @status, duration_ms = @duration_ms, vendor_request_id = @vendor_request_id, answered_at = clock_timestamp()
  WHERE account = @account AND number = @number;
+
+-- name: ReturnCall :exec
+-- It was granted and not made: it counts no more.
+UPDATE vendor_calls SET answered_at = 'epoch'
+ WHERE account = @account AND number = @number AND status IS NULL AND answered_at IS NULL;
 
 -- name: PauseAccount :exec
 -- Pauses only grow: two replicas may hear of the same 429.
