@@ -112,6 +112,9 @@ func Resolve(d protoreflect.MessageDescriptor, path string) protoreflect.FieldDe
 // Redact clears every secret in m, at any depth, and says whether there was one.
 func Redact(m proto.Message) bool { return redact(m.ProtoReflect()) }
 
+// HasSecret says whether there is a secret in m, at any depth.
+func HasSecret(m proto.Message) bool { return Redact(proto.Clone(m)) }
+
 func redact(m protoreflect.Message) bool {
 	found := false
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {

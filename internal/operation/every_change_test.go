@@ -78,11 +78,20 @@ func troubles(m *methods.Method, c changeCase) map[string]trouble {
 	if c.thorough || m.Access.GetFind() != nil { // what was not made must not be found
 		all["request dropped"] = trouble{fault: genaisim.Fault{Drop: "before", Count: 1}}
 	}
+	if m.Access.GetReturnsSecret() || m.Access.GetAction() == pb.Action_ACTION_CREATE && answersID(m) {
+		all["an answer of success that says nothing"] = trouble{fault: genaisim.Fault{Body: "{}", Count: 1}, lost: true}
+	}
 	if c.thorough {
 		all["500 in place of the reply"] = trouble{fault: genaisim.Fault{Status: 500, After: true, Count: 1}, lost: true}
 		all["throttled"] = trouble{fault: genaisim.Fault{Status: 429, Count: 1, Headers: map[string]string{"retry-after": "1"}}}
 	}
 	return all
+}
+
+// answersID says that the answer alone tells the id of what a method makes.
+func answersID(m *methods.Method) bool {
+	path := m.Access.GetSubject().GetField()
+	return methods.Resolve(m.Output.Descriptor(), path) != nil && methods.Resolve(m.Input.Descriptor(), path) == nil
 }
 
 // changeCases are all changes of the API, by "Service.Method".

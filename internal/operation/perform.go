@@ -192,6 +192,9 @@ func (a *attempt) send(ctx context.Context) error {
 		if said := a.refusedIn(resp); said != "" {
 			return a.settle(ctx, ending{failure: a.refusal(said, resent), seen: seen})
 		}
+		if problem := a.lacking(resp); problem != "" {
+			return a.doubtful(ctx, problem, seen)
+		}
 		return a.settle(ctx, ending{response: resp, shown: a.shown(ctx, resp), seen: seen})
 	}
 	return a.refused(ctx, err, resent, seen)

@@ -43,6 +43,9 @@ func (a *attempt) reconcile(ctx context.Context) error {
 		return a.settle(ctx, ending{failure: a.unknown(errors.New("the method has no way to find out"))})
 	}
 	seen, err := a.find(ctx)
+	if seen.response != nil && a.lacking(seen.response) != "" {
+		err = errMisread
+	}
 	switch {
 	case err != nil:
 		return a.notSeen(ctx, err)

@@ -74,6 +74,9 @@ func (a *attempt) settle(ctx context.Context, end ending) error {
 			// Not what was asked about: neither the caller nor our copy may have it.
 			e.Log.ErrorContext(ctx, "the vendor answered with another resource", slog.String("operation", a.row.ID.String()),
 				slog.String("method", a.row.Method), slog.Any("error", err))
+			if a.makes() {
+				return a.doubtful(ctx, "the answer shows what was there before", end.seen)
+			}
 			end.response, end.shown, apply = a.method.Output.New().Interface(), nil, false
 			continue
 		case apply && end.failure == nil:

@@ -12,6 +12,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 // Outcome is what a failed call may have done at the vendor's.
@@ -90,6 +91,12 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %v", e.cause)
 	}
 	return b.String()
+}
+
+// Unusable is the error of an answer that could be read, and does not say what it has to.
+// Whether the call had its effect is unknown.
+func Unusable(m *methods.Method, problem string) *Error {
+	return &Error{Method: m.Name, Status: http.StatusOK, kind: kindProtocol, cause: &FormatError{Problem: problem}}
 }
 
 func (e *Error) Unwrap() error { return e.cause }
