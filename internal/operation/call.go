@@ -192,10 +192,9 @@ func (e *Engine) handOut(ctx context.Context, caller identity.Caller, row dbsql.
 		event.Reason = "the call that made operation " + row.ID.String() + " was repeated"
 		return audit.Record(ctx, q, event.By(caller))
 	})
-	switch {
-	case db.NoRows(err) && first:
-		return row.Response, nil // the vendor gave none
-	case db.NoRows(err):
+	if db.NoRows(err) {
+		// Also to the first call: who repeats it may be quicker. That the vendor gave no secret
+		// is no success in the first place.
 		return nil, e.noSecret(row, "was handed out already, or erased because nobody came for it")
 	}
 	if err != nil {
