@@ -72,7 +72,8 @@ func (w *walk) lostRoute(t *testing.T, byOperation map[string]*methods.Method) {
 	ours{reason: "told to nobody"}.set(m, req)
 	parent, child := methods.String(req, "parent_agent_uuid"), methods.String(req, "child_agent_uuid")
 	answer := w.answers.answer(w.c.Operations[showRoutes])
-	answer["children"].([]any)[1].(map[string]any)["uuid"] = child
+	found := answer["children"].([]any)[1].(map[string]any)
+	found["uuid"], found["route_name"], found["if_case"] = child, methods.String(req, "route_name"), methods.String(req, "if_case")
 	w.vendor.play(map[string]func(arrival) reply{
 		addRoute:   always(0, nil),
 		showRoutes: always(http.StatusOK, answer),

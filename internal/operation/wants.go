@@ -36,6 +36,10 @@ type wants struct {
 type want struct {
 	field  string
 	values []string
+	// begins says that the field may go on after the value.
+	begins bool
+	// set says that the field is a list, of these values and no others.
+	set bool
 }
 
 func (a *attempt) wants() *wants {
@@ -44,15 +48,15 @@ func (a *attempt) wants() *wants {
 	}
 	w := &wants{}
 	for _, b := range a.method.Access.GetFind().GetMatch() {
-		wanted := want{field: b.GetTo()}
-		for _, value := range methods.Strings(a.request, b.GetFrom()) {
+		wanted := want{field: b.GetTo(), begins: b.GetBegins(), set: a.listed(b.GetTo())}
+		for _, value := range texts(a.request, b.GetFrom()) {
 			if !slices.Contains(wanted.values, value) { // what is named twice is made once
 				wanted.values = append(wanted.values, value)
 			}
 		}
 		switch {
 		case len(wanted.values) == 0: // not given: the vendor chose
-		case repeated(a.method.Input.Descriptor(), b.GetFrom()):
+		case !wanted.set && repeated(a.method.Input.Descriptor(), b.GetFrom()):
 			w.each = append(w.each, wanted)
 		default:
 			w.must = append(w.must, wanted)
@@ -86,7 +90,7 @@ func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *w
 		return err
 	}
 	for _, must := range w.must {
-		if methods.String(m, must.field) != must.values[0] {
+		if !must.met(m) {
 			return nil
 		}
 	}
@@ -123,8 +127,9 @@ func (a *attempt) matchItem(ctx context.Context, item protoreflect.Message, w *w
 // was sent, and not by another operation.
 func (a *attempt) ours(ctx context.Context, item proto.Message, created string) (bool, error) {
 	at := methods.Values(item.ProtoReflect(), created)
-	if len(at) == 1 && a.row.SentAt != nil {
-		if stamp, ok := at[0].Message().Interface().(*timestamppb.Timestamp); ok && stamp.AsTime().Before(a.row.SentAt.Add(-clockSkew)) {
+	sent := *a.row.SentAt // what was not sent is not looked for
+	if len(at) == 1 {
+		if stamp, ok := at[0].Message().Interface().(*timestamppb.Timestamp); ok && stamp.AsTime().Before(sent.Add(-clockSkew)) {
 			return false, nil
 		}
 	}
@@ -132,7 +137,9 @@ func (a *attempt) ours(ctx context.Context, item proto.Message, created string) 
 	if err != nil {
 		return true, nil //nolint:nilerr // an item without an id of its own is judged by its time
 	}
-	other, err := a.engine.Store.ResultOfOther(ctx, dbsql.ResultOfOtherParams{ResourceUUID: &id, ID: a.row.ID, Method: a.row.Method})
+	other, err := a.engine.Store.ResultOfOther(ctx, dbsql.ResultOfOtherParams{
+		ResourceUUID: &id, ID: a.row.ID, Method: a.row.Method, ParentUUID: a.row.ParentUUID, SentAt: sent,
+	})
 	if err != nil {
 		return false, fmt.Errorf("looking whose result %s is: %w", id, err)
 	}

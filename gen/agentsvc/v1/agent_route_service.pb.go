@@ -1819,18 +1819,22 @@ const file_agentsvc_v1_agent_route_service_proto_rawDesc = "" +
 	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation\"\x83\x01\n" +
 	"\x1bDetachKnowledgeBaseResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x12:\n" +
-	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xe3\x1b\n" +
+	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\x92\x1c\n" +
 	"\x11AgentRouteService\x12\xa5\x01\n" +
 	"\x0fListAgentRoutes\x12#.agentsvc.v1.ListAgentRoutesRequest\x1a$.agentsvc.v1.ListAgentRoutesResponse\"G\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02'\x12%/v2/gen-ai/agents/{uuid}/child_agents\x90\x02\x01\x12\xfe\x02\n" +
-	"\rAddAgentRoute\x12!.agentsvc.v1.AddAgentRouteRequest\x1a\".agentsvc.v1.AddAgentRouteResponse\"\xa5\x02\xa2\xbb\x18\xd0\x01\b\x04\x12\x1c\n" +
+	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02'\x12%/v2/gen-ai/agents/{uuid}/child_agents\x90\x02\x01\x12\xad\x03\n" +
+	"\rAddAgentRoute\x12!.agentsvc.v1.AddAgentRouteRequest\x1a\".agentsvc.v1.AddAgentRouteResponse\"\xd4\x02\xa2\xbb\x18\xff\x01\b\x04\x12\x1c\n" +
 	"\x05agent\x12\x11parent_agent_uuid\x18\x02\x12\x1b\n" +
 	"\x05agent\x12\x10child_agent_uuid\x18\x01\"+\n" +
 	"\vagent_route\x12\x10child_agent_uuid\x1a\n" +
-	"route_name(\x032b\n" +
+	"route_name(\x032\x90\x01\n" +
 	"!AgentRouteService.ListAgentRoutes\x12\x19\n" +
 	"\x04uuid\x12\x11parent_agent_uuid\x1a\bchildren\"\x18\n" +
-	"\x04uuid\x12\x10child_agent_uuid\x82\xd3\xe4\x93\x02J:\x01*\"E/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\xa2\x02\n" +
+	"\x04uuid\x12\x10child_agent_uuid\"\x18\n" +
+	"\n" +
+	"route_name\x12\n" +
+	"route_name\"\x12\n" +
+	"\aif_case\x12\aif_case\x82\xd3\xe4\x93\x02J:\x01*\"E/v2/gen-ai/agents/{parent_agent_uuid}/child_agents/{child_agent_uuid}\x12\xa2\x02\n" +
 	"\x10UpdateAgentRoute\x12$.agentsvc.v1.UpdateAgentRouteRequest\x1a%.agentsvc.v1.UpdateAgentRouteResponse\"\xc0\x01\xa2\xbb\x18l\b\x05\x12\x1c\n" +
 	"\x05agent\x12\x11parent_agent_uuid\x18\x02\x12\x1b\n" +
 	"\x05agent\x12\x10child_agent_uuid\x18\x01\"+\n" +

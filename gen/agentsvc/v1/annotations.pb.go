@@ -552,7 +552,9 @@ type Binding struct {
 	// Path of the field that is set or compared.
 	To string `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
 	// Path of the field that the value comes from.
-	From          string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// What is compared may go on after the value, as "22:00:00" does for "22:00".
+	Begins        bool `protobuf:"varint,3,opt,name=begins,proto3" json:"begins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -599,6 +601,13 @@ func (x *Binding) GetFrom() string {
 		return x.From
 	}
 	return ""
+}
+
+func (x *Binding) GetBegins() bool {
+	if x != nil {
+		return x.Begins
+	}
+	return false
 }
 
 // Condition is what a field must be.
@@ -666,7 +675,8 @@ type Find struct {
 	// Path of the items in its response.
 	Items string `protobuf:"bytes,3,opt,name=items,proto3" json:"items,omitempty"`
 	// Item fields that must equal request fields. A repeated request field matches
-	// when every element is found.
+	// when every element is found, or, where the item's field is repeated as well, when
+	// both have the same elements.
 	Match []*Binding `protobuf:"bytes,4,rep,name=match,proto3" json:"match,omitempty"`
 	// Item field with its creation time, which must not be before the change was
 	// sent. Empty where match alone is unique.
@@ -991,10 +1001,11 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x04copy\x18\x03 \x01(\tR\x04copy\x12\x16\n" +
 	"\x06method\x18\x04 \x01(\tR\x06method\x12\x14\n" +
 	"\x05items\x18\x05 \x01(\tR\x05items\x12\x16\n" +
-	"\x06answer\x18\x06 \x01(\tR\x06answer\"-\n" +
+	"\x06answer\x18\x06 \x01(\tR\x06answer\"E\n" +
 	"\aBinding\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x12\n" +
-	"\x04from\x18\x02 \x01(\tR\x04from\"9\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x16\n" +
+	"\x06begins\x18\x03 \x01(\bR\x06begins\"9\n" +
 	"\tCondition\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06values\x18\x02 \x03(\tR\x06values\"\xd7\x02\n" +

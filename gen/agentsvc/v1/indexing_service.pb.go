@@ -1446,15 +1446,16 @@ const file_agentsvc_v1_indexing_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"|\n" +
 	"\x17WaitIndexingJobResponse\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.agentsvc.v1.IndexingJobR\x03job\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xf5\x15\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xbb\x16\n" +
 	"\x0fIndexingService\x12\x8c\x01\n" +
-	"\x10ListIndexingJobs\x12$.agentsvc.v1.ListIndexingJobsRequest\x1a%.agentsvc.v1.ListIndexingJobsResponse\"+\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/indexing_jobs\x90\x02\x01\x12\xd9\x03\n" +
-	"\x10StartIndexingJob\x12$.agentsvc.v1.StartIndexingJobRequest\x1a%.agentsvc.v1.StartIndexingJobResponse\"\xf7\x02\xa2\xbb\x18\xcf\x02\b\x04\x12'\n" +
+	"\x10ListIndexingJobs\x12$.agentsvc.v1.ListIndexingJobsRequest\x1a%.agentsvc.v1.ListIndexingJobsResponse\"+\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/indexing_jobs\x90\x02\x01\x12\x81\x04\n" +
+	"\x10StartIndexingJob\x12$.agentsvc.v1.StartIndexingJobRequest\x1a%.agentsvc.v1.StartIndexingJobResponse\"\x9f\x03\xa2\xbb\x18\xf7\x02\b\x04\x12'\n" +
 	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x02\"\x18\n" +
-	"\findexing_job\x12\bjob.uuid(\x032\xa0\x01\n" +
+	"\findexing_job\x12\bjob.uuid(\x032\xc8\x01\n" +
 	"-IndexingService.ListKnowledgeBaseIndexingJobs\x12*\n" +
 	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid\x1a\x04jobs\"*\n" +
-	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid*\n" +
+	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid\"&\n" +
+	"\x11data_source_uuids\x12\x11data_source_uuids*\n" +
 	"created_atJ\x05\n" +
 	"\x03jobRc\n" +
 	"\vdata_source\x12\x11data_source_uuids\"$KnowledgeBaseService.ListDataSources*\x1bknowledge_base_data_sources\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v2/gen-ai/indexing_jobs\x12\xee\x01\n" +
@@ -1471,13 +1472,15 @@ const file_agentsvc_v1_indexing_service_proto_rawDesc = "" +
 	"\x03jobR$\n" +
 	"\x06status\x12\x1aINDEX_JOB_STATUS_CANCELLED\x82\xd3\xe4\x93\x02+:\x01*\x1a&/v2/gen-ai/indexing_jobs/{uuid}/cancel\x12\x80\x02\n" +
 	"\x1dListKnowledgeBaseIndexingJobs\x121.agentsvc.v1.ListKnowledgeBaseIndexingJobsRequest\x1a2.agentsvc.v1.ListKnowledgeBaseIndexingJobsResponse\"x\xa2\xbb\x18+\b\x01\x12'\n" +
-	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x01\x82\xd3\xe4\x93\x02@\x12>/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/indexing_jobs\x90\x02\x01\x12\xa3\x03\n" +
-	"\x16CreateIndexingSchedule\x12*.agentsvc.v1.CreateIndexingScheduleRequest\x1a+.agentsvc.v1.CreateIndexingScheduleResponse\"\xaf\x02\xa2\xbb\x18\x82\x02\b\x04\x12'\n" +
+	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x01\x82\xd3\xe4\x93\x02@\x12>/v2/gen-ai/knowledge_bases/{knowledge_base_uuid}/indexing_jobs\x90\x02\x01\x12\xc1\x03\n" +
+	"\x16CreateIndexingSchedule\x12*.agentsvc.v1.CreateIndexingScheduleRequest\x1a+.agentsvc.v1.CreateIndexingScheduleResponse\"\xcd\x02\xa2\xbb\x18\xa0\x02\b\x04\x12'\n" +
 	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x02\"'\n" +
-	"\x11indexing_schedule\x12\x12indexing_info.uuid(\x032\xa9\x01\n" +
+	"\x11indexing_schedule\x12\x12indexing_info.uuid(\x032\xc7\x01\n" +
 	"#IndexingService.GetIndexingSchedule\x12*\n" +
 	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid\x1a\rindexing_info\"*\n" +
-	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid*\n" +
+	"\x13knowledge_base_uuid\x12\x13knowledge_base_uuid\"\f\n" +
+	"\x04days\x12\x04days\"\x0e\n" +
+	"\x04time\x12\x04time\x18\x01*\n" +
 	"created_atJ\x0f\n" +
 	"\rindexing_info\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v2/gen-ai/scheduled-indexing\x12\xe6\x01\n" +
 	"\x13GetIndexingSchedule\x12'.agentsvc.v1.GetIndexingScheduleRequest\x1a(.agentsvc.v1.GetIndexingScheduleResponse\"|\xa2\xbb\x18+\b\x02\x12'\n" +

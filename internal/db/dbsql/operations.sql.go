@@ -7,6 +7,7 @@ package dbsql
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -744,19 +745,31 @@ func (q *Queries) ReserveStart(ctx context.Context, arg ReserveStartParams) (Res
 const resultOfOther = `-- name: ResultOfOther :one
 SELECT (EXISTS (SELECT 1 FROM operations o WHERE o.resource_uuid = $1 AND o.id <> $2 AND o.state = 'SUCCEEDED'
                    AND o.method = $3)
-     OR EXISTS (SELECT 1 FROM resources r WHERE r.uuid = $1 AND r.team_id IS NOT NULL))::boolean
+     OR EXISTS (SELECT 1 FROM resources r WHERE r.uuid = $1 AND (r.team_id IS NOT NULL OR r.created_at < $4))
+     OR EXISTS (SELECT 1 FROM operations o WHERE o.resource_uuid = $5 AND o.id <> $2 AND o.finished_at < $4
+                   AND position(convert_to(CAST($1 AS text), 'UTF8') IN o.response) > 0))::boolean
 `
 
 type ResultOfOtherParams struct {
 	ResourceUUID *uuid.UUID
 	ID           uuid.UUID
 	Method       string
+	SentAt       time.Time
+	ParentUUID   *uuid.UUID
 }
 
-// Whether a thing that was found is somebody else's: another operation made it, or a team
-// owns it already. What an operation makes is owned once it is settled, not before.
+// Whether a thing that was found is somebody else's: another operation made it, a team
+// owns it already, we knew it before the change was sent, or an operation on what it is a
+// part of had shown it by then, such as the first job of a knowledge base. What an operation
+// makes is owned once it is settled, not before.
 func (q *Queries) ResultOfOther(ctx context.Context, arg ResultOfOtherParams) (bool, error) {
-	row := q.db.QueryRow(ctx, resultOfOther, arg.ResourceUUID, arg.ID, arg.Method)
+	row := q.db.QueryRow(ctx, resultOfOther,
+		arg.ResourceUUID,
+		arg.ID,
+		arg.Method,
+		arg.SentAt,
+		arg.ParentUUID,
+	)
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err

@@ -177,8 +177,12 @@ UPDATE operations SET sealed_response = NULL
  WHERE sealed_response IS NOT NULL AND finished_at < now() - make_interval(secs => @older_than_seconds::double precision);
 
 -- name: ResultOfOther :one
--- Whether a thing that was found is somebody else's: another operation made it, or a team
--- owns it already. What an operation makes is owned once it is settled, not before.
+-- Whether a thing that was found is somebody else's: another operation made it, a team
+-- owns it already, we knew it before the change was sent, or an operation on what it is a
+-- part of had shown it by then, such as the first job of a knowledge base. What an operation
+-- makes is owned once it is settled, not before.
 SELECT (EXISTS (SELECT 1 FROM operations o WHERE o.resource_uuid = @resource_uuid AND o.id <> @id AND o.state = 'SUCCEEDED'
                    AND o.method = @method)
-     OR EXISTS (SELECT 1 FROM resources r WHERE r.uuid = @resource_uuid AND r.team_id IS NOT NULL))::boolean;
+     OR EXISTS (SELECT 1 FROM resources r WHERE r.uuid = @resource_uuid AND (r.team_id IS NOT NULL OR r.created_at < @sent_at))
+     OR EXISTS (SELECT 1 FROM operations o WHERE o.resource_uuid = @parent_uuid AND o.id <> @id AND o.finished_at < @sent_at
+                   AND position(convert_to(CAST(@resource_uuid AS text), 'UTF8') IN o.response) > 0))::boolean;
