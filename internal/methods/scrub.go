@@ -3,6 +3,9 @@ package methods
 import (
 	"bytes"
 	"encoding/json"
+	"html"
+	"net/url"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -16,8 +19,8 @@ const minSecret = 6
 // Scrubbed stands where a secret was found in a text that is none.
 const Scrubbed = "[redacted]"
 
-// SecretValues are the texts of the secrets in m, also in the form that they have within a
-// JSON text. What goes by "Bearer x" is known as x as well. Smaller parts do not count:
+// SecretValues are the texts of the secrets in m, also in the forms that they have within
+// JSON, URLs and HTML, each once. What goes by "Bearer x" is known as x as well. Smaller parts do not count:
 // words of a secret stand in innocent texts too, and what is taken out of those is lost to
 // whoever reads them.
 func SecretValues(m proto.Message) []string {
@@ -26,9 +29,10 @@ func SecretValues(m proto.Message) []string {
 		if len(text) < minSecret {
 			return
 		}
-		secrets = append(secrets, text)
-		if quoted := quotedJSON(text); quoted != text {
-			secrets = append(secrets, quoted)
+		for _, form := range forms(text) {
+			if !slices.Contains(secrets, form) {
+				secrets = append(secrets, form)
+			}
 		}
 	}
 	var walk func(m protoreflect.Message, secret bool)
@@ -51,6 +55,30 @@ func SecretValues(m proto.Message) []string {
 	}
 	walk(m.ProtoReflect(), false)
 	return secrets
+}
+
+// forms are a text as it is and as it is written where some characters stand for others.
+func forms(text string) []string {
+	query := url.QueryEscape(text)
+	all := []string{
+		text, quotedJSON(text), html.EscapeString(text),
+		query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(text),
+	}
+	for _, escaped := range all[3:] {
+		all = append(all, lowerHex(escaped))
+	}
+	return all
+}
+
+// lowerHex writes what is percent-encoded in the other of its two ways.
+func lowerHex(escaped string) string {
+	out := []byte(escaped)
+	for i := 0; i+2 < len(out); i++ {
+		if out[i] == '%' {
+			copy(out[i+1:], strings.ToLower(string(out[i+1:i+3])))
+		}
+	}
+	return string(out)
 }
 
 // quotedJSON is a text as it stands between the quotes of a JSON string.

@@ -70,3 +70,29 @@ func TestWhatCountsAsAnEcho(t *testing.T) {
 		t.Errorf("the answer is %s", prototext.Format(response.GetAgent()))
 	}
 }
+
+// AWS secrets hold / and +, and URLs are where vendors repeat them.
+func TestEscapedEchoesAreTakenOut(t *testing.T) {
+	t.Parallel()
+	const secret = `wJalr/K7+MD ENG&b"`
+	request := &pb.AddDataSourceRequest{AwsDataSource: &pb.AwsDataSourceInput{SecretKey: new(secret)}}
+	for name, echo := range map[string]string{
+		"as it is":                     secret,
+		"in a query":                   "https://s3.invalid/?key=wJalr%2FK7%2BMD+ENG%26b%22&x=1",
+		"in a query, as browsers do":   "https://s3.invalid/?key=wJalr%2FK7%2BMD%20ENG%26b%22",
+		"in a query, in small letters": "https://s3.invalid/?key=wJalr%2fK7%2bMD+ENG%26b%22",
+		"in a path":                    "https://s3.invalid/wJalr%2FK7+MD%20ENG&b%22/en",
+		"in a path, in small letters":  "https://s3.invalid/wJalr%2fK7+MD%20ENG&b%22/en",
+		"in JSON":                      `{"key": "wJalr/K7+MD ENG&b\""}`,
+		"in HTML":                      `<b>wJalr/K7+MD ENG&amp;b&#34;</b>`,
+	} {
+		response := &pb.AddDataSourceResponse{KnowledgeBaseDataSource: &pb.DataSource{BucketName: &echo}}
+		methods.Scrub(response, methods.SecretValues(request))
+		if got := response.GetKnowledgeBaseDataSource().GetBucketName(); strings.Contains(got, "wJalr") || !strings.Contains(got, methods.Scrubbed) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := methods.SecretValues(&pb.AddDataSourceRequest{AwsDataSource: &pb.AwsDataSourceInput{SecretKey: new("onlyletters")}}); len(got) != 1 {
+		t.Errorf("a plain secret has the forms %q", got)
+	}
+}

@@ -198,7 +198,11 @@ func (c *Client) exchange(ctx context.Context, m *methods.Method, req, resp prot
 	if e := c.body(ctx, bounded, res, body); e != nil {
 		return e
 	}
-	return c.understand(ctx, m, body.Bytes(), resp, reply)
+	found, e := c.understand(body.Bytes(), resp, reply)
+	if e == nil && len(found) > 0 {
+		c.drift.report(ctx, m.Name, found, append(secretsOf(req, out), methods.SecretValues(resp)...))
+	}
+	return e
 }
 
 func (c *Client) request(ctx context.Context, rendered HTTPRequest) (*http.Request, *Error) {
@@ -273,14 +277,14 @@ func (c *Client) giveBack(b *bytes.Buffer) {
 	}
 }
 
-// understand fills resp from the body of a success.
-func (c *Client) understand(ctx context.Context, m *methods.Method, body []byte, resp proto.Message, reply *Reply) *Error {
+// understand fills resp from the body of a success, and answers how that departs from what
+// was agreed.
+func (c *Client) understand(body []byte, resp proto.Message, reply *Reply) (map[drift]*driftCount, *Error) {
 	found, err := c.shapes.decode(body, resp)
 	if err != nil {
-		return &Error{kind: kindProtocol, cause: err}
+		return nil, &Error{kind: kindProtocol, cause: err}
 	}
 	reply.RequestID = orElse(reply.RequestID, found.requestID)
 	reply.Misread = found.misread
-	c.drift.report(ctx, m.Name, found.drift)
-	return nil
+	return found.drift, nil
 }

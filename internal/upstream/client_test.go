@@ -235,6 +235,30 @@ func TestDriftIsCountedAndSaidOnce(t *testing.T) {
 	}
 }
 
+// A name may be a secret: one that the vendor was sent or sends, or one beside a secret that
+// is no field's name.
+func TestDriftNamesNoSecret(t *testing.T) {
+	t.Parallel()
+	c, lines, metrics := watched(t, `{"`+token+`":1,"api_key_info":{"secret_key":"hidden_in_the_answer","new_words":1,"K3y9f":2,`+
+		`"`+strings.Repeat("k", 48)+`":{"x":1}},"its_hidden_in_the_answer":3}`)
+	req, resp := &pb.CreateAgentApiKeyRequest{AgentUuid: agentID, Name: new("n")}, &pb.CreateAgentApiKeyResponse{}
+	if _, err := c.Do(t.Context(), methods.API().ByRequest(req), req, resp); err != nil {
+		t.Fatal(err)
+	}
+	counts, _ := metrics()
+	if diff := cmp.Diff(map[string]int64{
+		"unknown_field api_key_info.new_words": 1, "unknown_field api_key_info.[redacted]": 2,
+		"unknown_field [redacted]": 1, "unknown_field its_[redacted]": 1,
+	}, counts); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
+	}
+	for _, secret := range []string{token, "K3y9f", "kkkk", "hidden_in_the_answer"} {
+		if strings.Contains(lines.String(), secret) || strings.Contains(resp.GetApiKeyInfo().GetVendorExtra().String(), secret) {
+			t.Errorf("%s is told: %s", secret, lines)
+		}
+	}
+}
+
 func TestDriftWithoutEndIsBounded(t *testing.T) {
 	t.Parallel()
 	var body strings.Builder

@@ -129,7 +129,7 @@ func (d *decoder) message(known *shape, keep *extras) error {
 func (d *decoder) named(name []byte, known *shape, base int, keep *extras) error {
 	f := known.fields[string(name)]
 	if f == nil {
-		d.at[len(d.at)-1].name = string(name)
+		d.at[len(d.at)-1].name = known.shownName(string(name))
 		return d.foreign(nil, keep)
 	}
 	d.at[len(d.at)-1].name = f.name
@@ -159,7 +159,8 @@ func (d *decoder) foreign(f *field, keep *extras) error {
 		return nil
 	}
 	d.note(driftField, "")
-	d.keep(keep, raw, looksSecret(d.at[len(d.at)-1].name))
+	name := d.at[len(d.at)-1].name
+	d.keep(keep, raw, name == redactedText || looksSecret(name))
 	return nil
 }
 

@@ -43,7 +43,7 @@ const (
 )
 
 // drift is one way to depart, at one place. It never holds a value, which may be a
-// secret.
+// secret; nor may a name, for which see [shape.shownName].
 type drift struct {
 	kind driftKind
 	path string // without list indexes
@@ -178,6 +178,17 @@ func (d *decoder) writeExtra(e extra) error {
 	return nil
 }
 
+// shownName is the name of an unknown field, as far as it may be shown: beside a secret a
+// name that is no words may be one itself, such as a key that maps to what it is for.
+func (s *shape) shownName(name string) string {
+	const longest = 40
+	notWord := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }
+	if s.holds && (len(name) > longest || strings.ContainsFunc(name, notWord)) {
+		return redactedText
+	}
+	return name
+}
+
 // looksSecret goes by the name alone and rather hides too much: nobody has yet
 // looked at a field that this version does not know.
 func looksSecret(name string) bool {
@@ -212,8 +223,9 @@ type driftKey struct {
 	method protoreflect.FullName
 }
 
-func (l *driftLog) report(ctx context.Context, method protoreflect.FullName, found map[drift]*driftCount) {
+func (l *driftLog) report(ctx context.Context, method protoreflect.FullName, found map[drift]*driftCount, secrets []string) {
 	for what, count := range found {
+		what.path = scrub(what.path, maxMessage, secrets)
 		if l.first(&what, method) {
 			attributes := []slog.Attr{
 				slog.String("method", string(method)), slog.String("path", what.path), slog.String("kind", string(what.kind)),

@@ -39,6 +39,8 @@ type shape struct {
 	extra uint64
 	// guarded says that a message of this kind holds a secret, at whatever depth.
 	guarded bool
+	// holds says that one of its own fields is a secret.
+	holds bool
 }
 
 type field struct {
@@ -101,6 +103,7 @@ func (s *shapes) make(d protoreflect.MessageDescriptor) *shape {
 			f.enum = valuesOf(fd.Enum())
 		}
 		made.fields[f.name] = f
+		made.holds = made.holds || f.secret
 	}
 	return made
 }
