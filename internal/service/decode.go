@@ -91,10 +91,17 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 		leaveNote(m, "body", "is empty; the least that is JSON is {}")
 		return nil
 	}
-	if err := protojson.Unmarshal(data, m); err != nil {
+	mask, rest := takeMask(data, m.ProtoReflect().Descriptor())
+	if mask.problem != "" {
+		leaveNote(m, string(mask.field.Name()), mask.problem)
+		return nil
+	}
+	if err := protojson.Unmarshal(rest, m); err != nil {
 		field, description := explainJSON(err)
 		leaveNote(m, field, description)
+		return nil
 	}
+	mask.put(m)
 	return nil
 }
 
@@ -123,9 +130,23 @@ func explainJSON(err error) (field, description string) {
 		return m[1], "there is no such field" + position
 	}
 	if m := valuePattern.FindStringSubmatch(err.Error()); m != nil {
-		return m[2], "is not of type " + m[1] + position
+		return protoName(m[2]), "is not of type " + m[1] + position
 	}
 	return "body", "is not JSON as the message wants it" + position
+}
+
+// protoName is a field's name in the .proto files, as the other errors have it, made of
+// that in JSON.
+func protoName(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if r >= 'A' && r <= 'Z' {
+			b.WriteByte('_')
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 func leaveNote(m proto.Message, field, description string) {
