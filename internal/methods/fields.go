@@ -115,6 +115,55 @@ func Redact(m proto.Message) bool { return redact(m.ProtoReflect()) }
 // HasSecret says whether there is a secret in m, at any depth.
 func HasSecret(m proto.Message) bool { return Redact(proto.Clone(m)) }
 
+// Withholds says that m lacks a secret that messages of its kind are for, at any depth:
+// one of a field that is empty, or of a list without elements. Where a message has no
+// secrets, such as one with an address for consent, it lacks what it is for if it says
+// nothing at all.
+func Withholds(m proto.Message) bool {
+	if holds(m.ProtoReflect().Descriptor(), nil) {
+		return withholds(m.ProtoReflect())
+	}
+	silent := true
+	m.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		silent = fd.Kind() == protoreflect.StringKind && !fd.IsList() && v.String() == ""
+		return silent
+	})
+	return silent
+}
+
+func withholds(m protoreflect.Message) bool {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		inner := fd.Message() != nil && !fd.IsMap() && holds(fd.Message(), nil)
+		switch {
+		case Secret(fd) && Strings(m.Interface(), string(fd.Name())) == nil, inner && !m.Has(fd):
+			return true
+		case inner && !Secret(fd):
+			for _, v := range Values(m, string(fd.Name())) {
+				if withholds(v.Message()) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// holds says that messages of a kind can hold a secret, at any depth.
+func holds(d protoreflect.MessageDescriptor, within []protoreflect.FullName) bool {
+	if slices.Contains(within, d.FullName()) {
+		return false
+	}
+	for i := range d.Fields().Len() {
+		fd := d.Fields().Get(i)
+		if Secret(fd) || fd.Message() != nil && holds(fd.Message(), append(within, d.FullName())) {
+			return true
+		}
+	}
+	return false
+}
+
 func redact(m protoreflect.Message) bool {
 	found := false
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/methods"
+	"github.com/agentsvc/agentsvc/internal/upstream"
 )
 
 // Reveal asks the vendor for something that is as good as a secret, such as a signed URL,
@@ -33,6 +34,10 @@ func (m *Mirror) Reveal(ctx context.Context, caller identity.Caller, req, resp p
 	defer cancel()
 	if _, err := m.ask(asking, m.waiting(budget.Read, teamOf(caller)), method, ask, answer); err != nil {
 		return fmt.Errorf("asking the vendor for %s: %w", method.Name, asFault(err))
+	}
+	if methods.Withholds(answer) {
+		empty := upstream.Unusable(method, "the answer lacks what was asked for")
+		return fmt.Errorf("asking the vendor for %s: %w", method.Name, asFault(empty))
 	}
 	event := audit.Event{
 		Team: teamOf(caller), Action: pb.Action_ACTION_REVEAL, Method: string(method.Name), Reason: methods.String(req, "reason"),

@@ -188,3 +188,42 @@ func TestWhatCannotBeRecordedIsNotRevealed(t *testing.T) {
 		t.Error("a router is revealed")
 	}
 }
+
+// TestNothingIsRevealed has the vendor answer without what it was asked for: that is no
+// success, and not in the history.
+func TestNothingIsRevealed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{}, plenty)
+	files := []*pb.PresignedUrlFile{{FileName: new("a.csv"), FileSize: new(uint64(5))}}
+	id := uuid.NewString()
+	for _, tc := range []struct {
+		req  proto.Message
+		body string
+	}{
+		{&pb.CreateDataSourceUploadUrlsRequest{Files: files}, `{}`},
+		{&pb.CreateDataSourceUploadUrlsRequest{Files: files}, `{"request_id": "1", "uploads": []}`},
+		{&pb.CreateEvaluationDatasetUploadUrlsRequest{Files: files}, `{"uploads": [{"presigned_url": "https://a.invalid"}, {"object_key": "k"}]}`},
+		{&pb.CreateModelEvaluationDatasetUploadUrlsRequest{Files: files}, `{"uploads": [{"presigned_url": ""}]}`},
+		{&pb.CreateDropboxTokensRequest{Code: new("code")}, `{"token": "only one of two"}`},
+		{&pb.GetOAuth2UrlRequest{Type: new("dropbox")}, `{}`},
+		{&pb.GetOAuth2UrlRequest{Type: new("dropbox")}, `{"url": ""}`},
+		{&pb.GetOAuth2UrlRequest{Type: new("dropbox")}, `{"url": 7}`},
+		{&pb.GetEvaluationDatasetDownloadUrlRequest{DatasetUuid: id}, `{"expires_at": "2026-01-01T00:00:00Z"}`},
+		{&pb.GetIndexingJobDetailsUrlRequest{IndexingJobUuid: id}, `{}`},
+		{&pb.GetModelEvaluationRunDownloadUrlRequest{EvalRunUuid: id}, `{"download_url": null}`},
+	} {
+		method := w.api.ByRequest(tc.req)
+		// Whatever the simulator would say: it knows nothing of these ids.
+		if err := w.sim.SetFaults([]genaisim.Fault{{Method: method.Verb, Path: method.Path, Status: 200, Body: tc.body}}); err != nil {
+			t.Fatal(err)
+		}
+		resp := method.Output.New().Interface()
+		err := w.Reveal(t.Context(), acting(w.payer, "team", w.payments.String(), "payments"), tc.req, resp)
+		if requireReason(t, pb.ErrorReason_ERROR_REASON_VENDOR_PROTOCOL, err); proto.Size(resp) > 0 {
+			t.Errorf("%s to %s was answered with %v", tc.body, method.Name, resp)
+		}
+	}
+	if n := one[int64](w, "SELECT count(*) FROM audit_events WHERE action = 'REVEAL'"); n != 0 {
+		t.Errorf("%d events tell of what was not revealed", n)
+	}
+}
