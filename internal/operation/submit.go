@@ -112,6 +112,9 @@ func (s *submission) place() {
 
 // allowed says whether the change may be made as things stand.
 func (e *Engine) allowed(ctx context.Context, s *submission) error {
+	if err := e.tagged(ctx, s); err != nil {
+		return err
+	}
 	if rule := e.Rules[s.method.Name]; rule != nil {
 		if err := rule(ctx, uuid.Nil, s.request); err != nil {
 			return err
