@@ -185,6 +185,13 @@ func refused(err error) bool {
 	return fault.ReasonOf(asFault(err)) == pb.ErrorReason_ERROR_REASON_VENDOR_REFUSED
 }
 
+// Versioned says whether it can be told at which version a resource of a kind is: the vendor
+// shows it by itself, with a hash or the time of its last change.
+func (m *Mirror) Versioned(kind string) bool {
+	k := m.kind(kind)
+	return k != nil && k.get != "" && (k.columns.version != "" || k.columns.updated != "")
+}
+
 // Refresh asks the vendor for one resource now, on a call taken for the purpose,
 // stores the answer, and tells at which version it is. It waits for the budget as
 // long as ctx allows. A resource that the vendor does not have is a fault NOT_FOUND.

@@ -27,6 +27,7 @@ type Vendor interface {
 type History interface {
 	Apply(ctx context.Context, q *db.Queries, c mirror.Change) (mirror.Effect, error)
 	Reduce(ctx context.Context, team uuid.UUID, response proto.Message) error
+	Versioned(kind string) bool
 	Refresh(ctx context.Context, purpose budget.Purpose, kind string, id uuid.UUID) (version string, updatedAt time.Time, err error)
 }
 

@@ -134,6 +134,9 @@ func (e *Engine) expected(ctx context.Context, s *submission) error {
 	if on.UUID == nil {
 		return fault.Invalid("mutation.expected_version", "what does not exist yet has no version")
 	}
+	if !e.History.Versioned(on.Kind) {
+		return fault.Invalid("mutation.expected_version", "the vendor shows no version of a %s, and no time of its last change; leave it out", on.Kind)
+	}
 	row, err := e.Store.Resource(ctx, dbsql.ResourceParams{Kind: on.Kind, UUID: *on.UUID})
 	if db.NoRows(err) {
 		return fault.NotFound(on.Kind, on.UUID.String())
@@ -157,23 +160,6 @@ func (s *submission) versioned() audit.Ref {
 		return s.parent
 	}
 	return s.subject
-}
-
-func matches(want, hash string, updated time.Time, on audit.Ref) error {
-	if want == hash {
-		return nil
-	}
-	// Times are whole seconds at the vendor, so two changes may share one: they only do for
-	// what has no versions.
-	if at, err := time.Parse(time.RFC3339Nano, want); err == nil && hash == "" && !updated.IsZero() && at.Equal(updated) {
-		return nil
-	}
-	return &fault.Error{
-		Reason:   pb.ErrorReason_ERROR_REASON_VERSION_MISMATCH,
-		Public:   fmt.Sprintf("%s %s is at version %s by now, not at %s: read it again and decide anew", on.Kind, on.UUID, hash, want),
-		Resource: &pb.ResourceRef{Kind: on.Kind, Uuid: on.UUID.String()},
-		Metadata: map[string]string{"version_hash": hash},
-	}
 }
 
 // submit writes the operation and its audit event in one commit. With an

@@ -93,7 +93,7 @@ type MutationOptions struct {
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The version_hash that the caller saw; for kinds that have none, the updated_at in
 	// RFC 3339. If the resource has another by the time the change is made, the change
-	// is ABORTED before it reaches the vendor.
+	// is ABORTED before it reaches the vendor. Refused for kinds that have neither.
 	ExpectedVersion string `protobuf:"bytes,4,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
 	// Answer as soon as the operation is durable, without its result.
 	Async bool `protobuf:"varint,5,opt,name=async,proto3" json:"async,omitempty"`
