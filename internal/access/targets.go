@@ -280,7 +280,7 @@ func (r request) ownersByName(ctx context.Context, kind, name string) ([]dbsql.O
 // has deleted: it may be the repetition of the change that deleted it, and must
 // then get that one's answer. A new change is refused by the vendor.
 func (r request) maySeeDeleted(target *pb.Target, t thing) bool {
-	return r.method.Change() && methods.String(r.message, "mutation.idempotency_key") != "" &&
+	return r.method.Durable() && methods.String(r.message, "mutation.idempotency_key") != "" &&
 		t.team.ID != uuid.Nil && r.caller.Role(t.team.ID) >= target.GetRole()
 }
 

@@ -132,8 +132,13 @@ type Operation struct {
 	Parent *ResourceRef `protobuf:"bytes,20,opt,name=parent,proto3" json:"parent,omitempty"`
 	// The version that the caller expected the resource to be at; empty if they named none.
 	ExpectedVersion string `protobuf:"bytes,21,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Unique id of the batch that it is part of; empty if it is part of none.
+	ParentOperation string `protobuf:"bytes,30,opt,name=parent_operation,json=parentOperation,proto3" json:"parent_operation,omitempty"`
+	// How far it is, if it is a batch. A batch is RUNNING once one of its changes was taken up. It ends with the last
+	// of them: as CANCELLED if it was cancelled, else as FAILED with BATCH_INCOMPLETE if some were not made.
+	Batch         *BatchProgress `protobuf:"bytes,31,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
@@ -313,6 +318,20 @@ func (x *Operation) GetExpectedVersion() string {
 	return ""
 }
 
+func (x *Operation) GetParentOperation() string {
+	if x != nil {
+		return x.ParentOperation
+	}
+	return ""
+}
+
+func (x *Operation) GetBatch() *BatchProgress {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
 // ResourceRef names a resource.
 type ResourceRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -381,7 +400,7 @@ var File_agentsvc_v1_operation_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x91\b\n" +
+	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/batch.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xee\b\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.agentsvc.v1.Operation.StateR\x05state\x12\x16\n" +
@@ -407,7 +426,9 @@ const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\bresponse\x18\x12 \x01(\v2\x14.google.protobuf.AnyR\bresponse\x12#\n" +
 	"\rvalidate_only\x18\x13 \x01(\bR\fvalidateOnly\x120\n" +
 	"\x06parent\x18\x14 \x01(\v2\x18.agentsvc.v1.ResourceRefR\x06parent\x12)\n" +
-	"\x10expected_version\x18\x15 \x01(\tR\x0fexpectedVersion\"\x7f\n" +
+	"\x10expected_version\x18\x15 \x01(\tR\x0fexpectedVersion\x12)\n" +
+	"\x10parent_operation\x18\x1e \x01(\tR\x0fparentOperation\x120\n" +
+	"\x05batch\x18\x1f \x01(\v2\x1a.agentsvc.v1.BatchProgressR\x05batch\"\x7f\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_QUEUED\x10\x01\x12\x11\n" +
@@ -442,6 +463,7 @@ var file_agentsvc_v1_operation_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 	(*status.Status)(nil),         // 5: google.rpc.Status
 	(*anypb.Any)(nil),             // 6: google.protobuf.Any
+	(*BatchProgress)(nil),         // 7: agentsvc.v1.BatchProgress
 }
 var file_agentsvc_v1_operation_proto_depIdxs = []int32{
 	0,  // 0: agentsvc.v1.Operation.state:type_name -> agentsvc.v1.Operation.State
@@ -455,11 +477,12 @@ var file_agentsvc_v1_operation_proto_depIdxs = []int32{
 	6,  // 8: agentsvc.v1.Operation.request:type_name -> google.protobuf.Any
 	6,  // 9: agentsvc.v1.Operation.response:type_name -> google.protobuf.Any
 	2,  // 10: agentsvc.v1.Operation.parent:type_name -> agentsvc.v1.ResourceRef
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	7,  // 11: agentsvc.v1.Operation.batch:type_name -> agentsvc.v1.BatchProgress
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_operation_proto_init() }
@@ -467,6 +490,7 @@ func file_agentsvc_v1_operation_proto_init() {
 	if File_agentsvc_v1_operation_proto != nil {
 		return
 	}
+	file_agentsvc_v1_batch_proto_init()
 	file_agentsvc_v1_mutation_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -42,9 +42,15 @@ const (
 	// OperationServiceWaitOperationProcedure is the fully-qualified name of the OperationService's
 	// WaitOperation RPC.
 	OperationServiceWaitOperationProcedure = "/agentsvc.v1.OperationService/WaitOperation"
+	// OperationServiceWatchOperationProcedure is the fully-qualified name of the OperationService's
+	// WatchOperation RPC.
+	OperationServiceWatchOperationProcedure = "/agentsvc.v1.OperationService/WatchOperation"
 	// OperationServiceCancelOperationProcedure is the fully-qualified name of the OperationService's
 	// CancelOperation RPC.
 	OperationServiceCancelOperationProcedure = "/agentsvc.v1.OperationService/CancelOperation"
+	// OperationServiceResumeOperationProcedure is the fully-qualified name of the OperationService's
+	// ResumeOperation RPC.
+	OperationServiceResumeOperationProcedure = "/agentsvc.v1.OperationService/ResumeOperation"
 )
 
 // OperationServiceClient is a client for the agentsvc.v1.OperationService service.
@@ -56,9 +62,21 @@ type OperationServiceClient interface {
 	// WaitOperation answers when the operation has ended, or as it stands when the timeout comes first. It
 	// hands out no secret: those are in the answer of the change itself.
 	WaitOperation(context.Context, *v1.WaitOperationRequest) (*v1.WaitOperationResponse, error)
+	// WatchOperation follows an operation: the first message comes at once, another whenever its state or the counts
+	// of its batch have changed, four a second at the most, and the last when it has ended. The messages leave out
+	// request and response. A watch without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	WatchOperation(context.Context, *v1.WatchOperationRequest) (*connect.ServerStreamForClient[v1.WatchOperationResponse], error)
 	// CancelOperation takes back an operation that was not sent to the vendor yet. One that was sent is
 	// refused with FAILED_PRECONDITION; cancelling a cancelled one changes nothing.
+	//
+	// Of a batch it takes back what was not sent yet. The batch ends as CANCELLED: at once, or when the last of
+	// those that were sent has ended.
 	CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error)
+	// ResumeOperation tries again what a batch that FAILED or was CANCELLED did not change, as a new batch, which is
+	// answered at once. A batch is resumed once: calling again answers the same new batch. It is refused with
+	// FAILED_PRECONDITION if all was changed, and if the update held secrets: those are erased when their change ends,
+	// so call BatchUpdateAgents again.
+	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
 }
 
 // NewOperationServiceClient constructs a client for the agentsvc.v1.OperationService service. By
@@ -93,10 +111,22 @@ func NewOperationServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		watchOperation: connect.NewClient[v1.WatchOperationRequest, v1.WatchOperationResponse](
+			httpClient,
+			baseURL+OperationServiceWatchOperationProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("WatchOperation")),
+			connect.WithClientOptions(opts...),
+		),
 		cancelOperation: connect.NewClient[v1.CancelOperationRequest, v1.CancelOperationResponse](
 			httpClient,
 			baseURL+OperationServiceCancelOperationProcedure,
 			connect.WithSchema(operationServiceMethods.ByName("CancelOperation")),
+			connect.WithClientOptions(opts...),
+		),
+		resumeOperation: connect.NewClient[v1.ResumeOperationRequest, v1.ResumeOperationResponse](
+			httpClient,
+			baseURL+OperationServiceResumeOperationProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("ResumeOperation")),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -107,7 +137,9 @@ type operationServiceClient struct {
 	getOperation    *connect.Client[v1.GetOperationRequest, v1.GetOperationResponse]
 	listOperations  *connect.Client[v1.ListOperationsRequest, v1.ListOperationsResponse]
 	waitOperation   *connect.Client[v1.WaitOperationRequest, v1.WaitOperationResponse]
+	watchOperation  *connect.Client[v1.WatchOperationRequest, v1.WatchOperationResponse]
 	cancelOperation *connect.Client[v1.CancelOperationRequest, v1.CancelOperationResponse]
+	resumeOperation *connect.Client[v1.ResumeOperationRequest, v1.ResumeOperationResponse]
 }
 
 // GetOperation calls agentsvc.v1.OperationService.GetOperation.
@@ -137,9 +169,23 @@ func (c *operationServiceClient) WaitOperation(ctx context.Context, req *v1.Wait
 	return nil, err
 }
 
+// WatchOperation calls agentsvc.v1.OperationService.WatchOperation.
+func (c *operationServiceClient) WatchOperation(ctx context.Context, req *v1.WatchOperationRequest) (*connect.ServerStreamForClient[v1.WatchOperationResponse], error) {
+	return c.watchOperation.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // CancelOperation calls agentsvc.v1.OperationService.CancelOperation.
 func (c *operationServiceClient) CancelOperation(ctx context.Context, req *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error) {
 	response, err := c.cancelOperation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ResumeOperation calls agentsvc.v1.OperationService.ResumeOperation.
+func (c *operationServiceClient) ResumeOperation(ctx context.Context, req *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error) {
+	response, err := c.resumeOperation.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -155,9 +201,21 @@ type OperationServiceHandler interface {
 	// WaitOperation answers when the operation has ended, or as it stands when the timeout comes first. It
 	// hands out no secret: those are in the answer of the change itself.
 	WaitOperation(context.Context, *v1.WaitOperationRequest) (*v1.WaitOperationResponse, error)
+	// WatchOperation follows an operation: the first message comes at once, another whenever its state or the counts
+	// of its batch have changed, four a second at the most, and the last when it has ended. The messages leave out
+	// request and response. A watch without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	WatchOperation(context.Context, *v1.WatchOperationRequest, *connect.ServerStream[v1.WatchOperationResponse]) error
 	// CancelOperation takes back an operation that was not sent to the vendor yet. One that was sent is
 	// refused with FAILED_PRECONDITION; cancelling a cancelled one changes nothing.
+	//
+	// Of a batch it takes back what was not sent yet. The batch ends as CANCELLED: at once, or when the last of
+	// those that were sent has ended.
 	CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error)
+	// ResumeOperation tries again what a batch that FAILED or was CANCELLED did not change, as a new batch, which is
+	// answered at once. A batch is resumed once: calling again answers the same new batch. It is refused with
+	// FAILED_PRECONDITION if all was changed, and if the update held secrets: those are erased when their change ends,
+	// so call BatchUpdateAgents again.
+	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
 }
 
 // NewOperationServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -188,10 +246,22 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	operationServiceWatchOperationHandler := connect.NewServerStreamHandlerSimple(
+		OperationServiceWatchOperationProcedure,
+		svc.WatchOperation,
+		connect.WithSchema(operationServiceMethods.ByName("WatchOperation")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operationServiceCancelOperationHandler := connect.NewUnaryHandlerSimple(
 		OperationServiceCancelOperationProcedure,
 		svc.CancelOperation,
 		connect.WithSchema(operationServiceMethods.ByName("CancelOperation")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationServiceResumeOperationHandler := connect.NewUnaryHandlerSimple(
+		OperationServiceResumeOperationProcedure,
+		svc.ResumeOperation,
+		connect.WithSchema(operationServiceMethods.ByName("ResumeOperation")),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/agentsvc.v1.OperationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -202,8 +272,12 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 			operationServiceListOperationsHandler.ServeHTTP(w, r)
 		case OperationServiceWaitOperationProcedure:
 			operationServiceWaitOperationHandler.ServeHTTP(w, r)
+		case OperationServiceWatchOperationProcedure:
+			operationServiceWatchOperationHandler.ServeHTTP(w, r)
 		case OperationServiceCancelOperationProcedure:
 			operationServiceCancelOperationHandler.ServeHTTP(w, r)
+		case OperationServiceResumeOperationProcedure:
+			operationServiceResumeOperationHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -225,6 +299,14 @@ func (UnimplementedOperationServiceHandler) WaitOperation(context.Context, *v1.W
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.WaitOperation is not implemented"))
 }
 
+func (UnimplementedOperationServiceHandler) WatchOperation(context.Context, *v1.WatchOperationRequest, *connect.ServerStream[v1.WatchOperationResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.WatchOperation is not implemented"))
+}
+
 func (UnimplementedOperationServiceHandler) CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.CancelOperation is not implemented"))
+}
+
+func (UnimplementedOperationServiceHandler) ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.ResumeOperation is not implemented"))
 }
