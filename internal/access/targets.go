@@ -165,32 +165,41 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 		return nil, err
 	}
 	things := make([]thing, 0, len(ids))
+	var no refusals
 	for _, id := range ids {
 		row, isKnown := known[id]
 		if !isKnown && target.GetIfKnown() {
 			continue // of another kind
 		}
-		t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: id, Name: row.Name}, shared: row.Shared}
-		if row.TeamID != nil {
-			t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
-		}
-		if !isKnown {
-			if err := r.mayNameUnknown(ctx, target, id); err != nil {
-				return nil, err
-			}
-		}
-		if row.Deleted && !r.maySeeDeleted(target, t) {
-			return nil, fault.NotFound(target.GetKind(), id.String())
-		}
-		if err := r.allow(target, t); err != nil {
-			return nil, err
-		}
-		if t.team, err = r.orPlatform(ctx, t.team); err != nil {
+		t, err := r.checkResource(ctx, target, id, row, isKnown)
+		if err := no.add(err); err != nil {
 			return nil, err
 		}
 		things = append(things, t)
 	}
-	return things, nil
+	return things, no.err()
+}
+
+// checkResource is about one resource, of which row is what is known.
+func (r request) checkResource(ctx context.Context, target *pb.Target, id uuid.UUID, row dbsql.OwnersRow, isKnown bool) (thing, error) {
+	t := thing{Target: identity.Target{Kind: target.GetKind(), UUID: id, Name: row.Name}, shared: row.Shared}
+	if row.TeamID != nil {
+		t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
+	}
+	if !isKnown {
+		if err := r.mayNameUnknown(ctx, target, id); err != nil {
+			return t, err
+		}
+	}
+	if row.Deleted && !r.maySeeDeleted(target, t) {
+		return t, fault.NotFound(target.GetKind(), id.String())
+	}
+	if err := r.allow(target, t); err != nil {
+		return t, err
+	}
+	var err error
+	t.team, err = r.orPlatform(ctx, t.team)
+	return t, err
 }
 
 // owners are what is known of the named resources. Before one of a kind that was never
