@@ -131,66 +131,6 @@ func TestBatchTellsWhatFailedAndResumesThat(t *testing.T) {
 	b.requireConsistent()
 }
 
-func TestBatchIsCancelledInTheMiddle(t *testing.T) {
-	t.Parallel()
-	b := setup(t, func(c *operation.Config) { c.Concurrency = 4 })
-	b.start(b.engine)
-	agents := b.agents(40)
-	b.fault(genaisim.Fault{Method: "PUT", DelayAfterMS: 100})
-	id := b.batch(replace(agents, async))
-	b.await("some are done", func() bool { return b.states(id, "SUCCEEDED") >= 5 })
-
-	now, err := b.engine.Cancel(t.Context(), b.caller, id, "enough")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	if now.GetBatch().GetQueued() != 0 {
-		t.Errorf("%d are queued still", now.GetBatch().GetQueued())
-	}
-	op := b.ended(id)
-	p := op.GetBatch()
-	if op.GetState() != pb.Operation_STATE_CANCELLED || p.GetSucceeded()+p.GetCancelled() != 40 || p.GetCancelled() == 0 {
-		t.Errorf("ended as %s with %v", op.GetState(), p)
-	}
-	t.Log(p)
-	if made := b.updates(); len(made) != int(p.GetSucceeded()) {
-		t.Errorf("the vendor changed %d, and %d are told", len(made), p.GetSucceeded())
-	}
-	if n := b.count("SELECT count(*) FROM audit_events WHERE operation_id = $1 AND outcome = 'CANCELLED' AND reason = 'enough'", id); n != 1 {
-		t.Errorf("%d events tell of the end", n)
-	}
-	b.fault()
-	requireProgress(t, b.ended(b.resume(id)), pb.Operation_STATE_SUCCEEDED,
-		&pb.BatchProgress{Total: p.GetCancelled(), Succeeded: p.GetCancelled()})
-	if made := b.updates(); len(made) != 40 || slices.Max(slices.Collect(maps.Values(made))) != 1 {
-		t.Errorf("the vendor changed %v", made)
-	}
-	b.requireConsistent()
-}
-
-func TestBatchThatNobodyBeganIsCancelledAtOnce(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	stop := b.start(b.engine)
-	agents := b.agents(3)
-	stop()
-	id := b.batch(replace(agents, async))
-	op, err := b.engine.Get(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	requireProgress(t, op, pb.Operation_STATE_QUEUED, &pb.BatchProgress{Total: 3, Queued: 3})
-	if op, err = b.engine.Cancel(t.Context(), b.caller, id, ""); err != nil {
-		t.Fatal(err)
-	}
-	requireProgress(t, op, pb.Operation_STATE_CANCELLED, &pb.BatchProgress{Total: 3, Cancelled: 3})
-	if op, err = b.engine.Cancel(t.Context(), b.caller, id, ""); err != nil || op.GetState() != pb.Operation_STATE_CANCELLED {
-		t.Errorf("cancelling again: %v, %v", op, err)
-	}
-	b.requireConsistent()
-}
-
 func TestOneKeyOneBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -299,45 +239,6 @@ func TestBatchesAreRefusedWhole(t *testing.T) {
 	}
 }
 
-// TestBatchesEndOnce has two replicas end the last two changes of many batches at once.
-func TestBatchesEndOnce(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	stop := b.start(b.engine)
-	const batches = 60
-	agents := b.agents(2 * batches)
-	stop()
-	ids := make([]uuid.UUID, batches)
-	for i := range ids {
-		ids[i] = b.batch(replace(agents[2*i:2*i+2], async))
-	}
-	b.start(b.engine, b.another())
-	for _, id := range ids {
-		requireProgress(t, b.ended(id), pb.Operation_STATE_SUCCEEDED, &pb.BatchProgress{Total: 2, Succeeded: 2})
-	}
-	b.requireConsistent()
-}
-
-// TestBatchesOfReplicasThatKnowNone end all the same.
-func TestBatchesOfReplicasThatKnowNone(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	stop := b.start(b.engine)
-	agents := b.agents(2)
-	stop()
-	id := b.batch(replace(agents, async))
-	b.start(b.engine)
-	b.ended(id)
-	// As if the last change had been ended by a release that leaves its batch alone.
-	if _, err := b.pool.Exec(t.Context(), "UPDATE operations SET state = 'QUEUED', finished_at = NULL WHERE id = $1", id); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.engine.EndStrandedOnce(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	requireProgress(t, b.ended(id), pb.Operation_STATE_SUCCEEDED, &pb.BatchProgress{Total: 2, Succeeded: 2})
-}
-
 func TestThousandChangesAreOneCommit(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -378,37 +279,6 @@ func TestBatchLeavesRoomForOthers(t *testing.T) {
 	if before > 2 {
 		t.Errorf("another team's change waited for %d of the batch", before)
 	}
-}
-
-func TestWatchTellsHowABatchGoesOn(t *testing.T) {
-	t.Parallel()
-	b := setup(t, func(c *operation.Config) { c.Concurrency = 2 })
-	b.start(b.engine)
-	agents := b.agents(12)
-	b.fault(genaisim.Fault{Method: "PUT", DelayAfterMS: 150})
-	id := b.batch(replace(agents, async))
-	elsewhere := b.another()
-	go func() { _ = elsewhere.RunNotifications(t.Context()) }()
-	var told []*pb.BatchProgress
-	var last *pb.Operation
-	begun := time.Now()
-	if err := elsewhere.Watch(t.Context(), id, func(op *pb.Operation) error {
-		told, last = append(told, proto.CloneOf(op.GetBatch())), op
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	took := time.Since(begun)
-	requireProgress(t, last, pb.Operation_STATE_SUCCEEDED, &pb.BatchProgress{Total: 12, Succeeded: 12})
-	if most := int(took/(250*time.Millisecond)) + 2; len(told) < 3 || len(told) > most {
-		t.Errorf("%d messages in %s", len(told), took)
-	}
-	for i, p := range told {
-		if sum := p.GetQueued() + p.GetRunning() + p.GetSucceeded(); sum != 12 || i > 0 && p.GetSucceeded() < told[i-1].GetSucceeded() {
-			t.Errorf("message %d tells %v", i, p)
-		}
-	}
-	t.Logf("%d messages in %s", len(told), took.Round(10*time.Millisecond))
 }
 
 func TestBatchWithSecretsIsNotResumed(t *testing.T) {
