@@ -169,6 +169,45 @@ func (e *Engine) cancelBatch(ctx context.Context, caller identity.Caller, id uui
 	return e.withTeam(ctx, row)
 }
 
+// takenBack cancels a change that was under way when its batch was cancelled, and had to be
+// put back since, as by a 429. One that is taken up for the first time was not there then,
+// or is cancelled already.
+func (a *attempt) takenBack(ctx context.Context) (bool, error) {
+	if a.row.ParentOperationID == nil || a.row.Claims < 2 {
+		return false, nil
+	}
+	e := a.engine
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	batch, err := e.Store.OperationByID(ctx, *a.row.ParentOperationID)
+	if err != nil {
+		return false, fmt.Errorf("reading the batch of a change: %w", db.Classify(err))
+	}
+	if batch.BatchCancelledBy == nil {
+		return false, nil
+	}
+	var row dbsql.Operation
+	err = e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		var err error
+		if row, err = q.CancelOperation(ctx, a.row.ID); err != nil {
+			return err
+		}
+		if err := audit.Record(ctx, q, cancelledBy(eventOf(row, a.method), batch)); err != nil {
+			return err
+		}
+		a.batch, err = e.endBatchOf(ctx, q, row)
+		return err
+	})
+	switch {
+	case db.NoRows(err):
+		return true, errLeaseLost
+	case err != nil:
+		return true, fmt.Errorf("cancelling a change of a batch: %w", err)
+	}
+	e.ended(row, a.batch)
+	return true, nil
+}
+
 // endStranded ends batches whose last change was ended by a release that knows none.
 func (e *Engine) endStranded(ctx context.Context) {
 	for pause(ctx, strandedEvery) {

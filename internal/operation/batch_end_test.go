@@ -2,6 +2,7 @@ package operation_test
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -209,5 +210,29 @@ func TestCancellingTheLastChangeEndsItsBatch(t *testing.T) {
 		t.Fatalf("cancelled %v, %v", op, err)
 	}
 	requireProgress(t, b.ended(id), pb.Operation_STATE_FAILED, &pb.BatchProgress{Total: 1, Cancelled: 1})
+	b.requireConsistent()
+}
+
+// TestChangesPutBackAreCancelledWithTheirBatch: the vendor throttles the one change that
+// was under way when the batch was cancelled.
+func TestChangesPutBackAreCancelledWithTheirBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *operation.Config) { c.Concurrency = 1 })
+	b.start(b.engine)
+	agents := b.agents(3)
+	b.fault(genaisim.Fault{Method: "PUT", DelayMS: 500, Status: http.StatusTooManyRequests, Headers: map[string]string{"Retry-After": "1"}, Count: 1})
+	id := b.batch(replace(agents, async))
+	b.await("one is sent", func() bool {
+		return b.count("SELECT count(*) FROM operations WHERE parent_operation_id = $1 AND sent_at IS NOT NULL", id) == 1
+	})
+	op, err := b.engine.Cancel(t.Context(), b.caller, id, "throttled")
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireProgress(t, op, pb.Operation_STATE_RUNNING, &pb.BatchProgress{Total: 3, Running: 1, Cancelled: 2})
+	requireProgress(t, b.ended(id), pb.Operation_STATE_CANCELLED, &pb.BatchProgress{Total: 3, Cancelled: 3})
+	if made := b.updates(); len(made) != 0 {
+		t.Errorf("the vendor changed %v", made)
+	}
 	b.requireConsistent()
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -290,12 +291,20 @@ func TestBatchWithSecretsIsNotResumed(t *testing.T) {
 	req := &pb.BatchUpdateAgentsRequest{Uuids: agents, Update: &pb.UpdateAgentRequest{McpServers: []*pb.McpServer{{
 		ServerUrl: new("https://mcp.example"), ServerLabel: new("m"), Authorization: new("Bearer of-the-batch"),
 	}}}, Mutation: async}
+	planned, plan := proto.CloneOf(req), &pb.BatchUpdateAgentsResponse{}
+	planned.Mutation = &pb.MutationOptions{ValidateOnly: true}
+	if err := b.engine.BatchUpdateAgents(t.Context(), b.caller, planned, plan); err != nil || strings.Contains(plan.String(), "of-the-batch") {
+		t.Errorf("the plan is %v, %v", plan, err)
+	}
 	id := b.batch(req)
 	requireProgress(t, b.ended(id), pb.Operation_STATE_FAILED, &pb.BatchProgress{Total: 2, Succeeded: 1, Failed: 1})
 	_, err := b.engine.Rest(t.Context(), id, "")
 	requireReason(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
 	if n := b.count("SELECT count(*) FROM operations WHERE position('of-the-batch' IN encode(request, 'escape')) > 0"); n != 0 {
 		t.Errorf("the secret is in %d operations", n)
+	}
+	if n := b.count("SELECT count(*) FROM audit_events WHERE position('of-the-batch' IN concat(request, before, after)) > 0"); n != 0 {
+		t.Errorf("the secret is in %d events", n)
 	}
 	b.requireConsistent()
 }

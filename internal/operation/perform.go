@@ -57,6 +57,9 @@ func (a *attempt) run(ctx context.Context) error {
 	if a.row.SentAt != nil {
 		return a.reconcile(ctx)
 	}
+	if taken, err := a.takenBack(ctx); taken || err != nil {
+		return err
+	}
 	if err := a.allowed(ctx); err != nil {
 		return a.putBackOrFail(ctx, err)
 	}
