@@ -131,13 +131,14 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights}), service.Ours(
-			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens)},
+			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens), Guard: rights.Guard},
 			&service.Audit{Reader: audit.NewReader(store, tokens)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
+		Resolve:       service.Resolve(copied, engine),
 		Log:           log,
 		Ready:         func(ctx context.Context) error { return schemaCurrent(ctx, pool) },
 		Metrics:       promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),

@@ -44,12 +44,15 @@ func TestEveryMethodHasAWholeRule(t *testing.T) {
 			checkTargets(t, m, known)
 			checkPart(t, m)
 			checkReconcile(t, m)
+			if of := methods.API().BatchOf(m); m.Batch() && (of == nil || !of.Change()) {
+				t.Errorf("is a batch of %q, which is no change", m.Access.GetBatchOf())
+			}
 			// What is revealed is recorded, and nobody may keep it in a cache; streams are never cached.
 			if idempotent(t, m) != (reads(m) && !descriptor(m).IsStreamingServer()) {
 				t.Error("idempotency_level NO_SIDE_EFFECTS is for reads, and for all of them")
 			}
-			if id := m.Input.Descriptor().Fields().ByName("mutation"); (id != nil) != m.Change() {
-				t.Error("MutationOptions go with every change and with nothing else")
+			if id := m.Input.Descriptor().Fields().ByName("mutation"); (id != nil) != m.Durable() {
+				t.Error("MutationOptions go with every change, with every batch and with nothing else")
 			}
 		})
 	}

@@ -167,35 +167,44 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 		return nil, err
 	}
 	things := make([]thing, 0, len(ids))
+	var no refusals
 	for _, id := range ids {
 		row, isKnown := known[id]
 		if !isKnown && target.GetIfKnown() {
 			continue // of another kind
 		}
-		if !isKnown {
-			row.Kind = target.GetKind()
-		}
-		t := thing{Target: identity.Target{Kind: row.Kind, UUID: id, Name: row.Name}, shared: row.Shared}
-		if row.TeamID != nil {
-			t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
-		}
-		if !isKnown {
-			if err := r.mayNameUnknown(ctx, target, id); err != nil {
-				return nil, err
-			}
-		}
-		if row.Deleted && !r.maySeeDeleted(target, t) {
-			return nil, fault.NotFound(kindOf(target), id.String())
-		}
-		if err := r.allow(target, t); err != nil {
-			return nil, err
-		}
-		if t.team, err = r.orPlatform(ctx, t.team); err != nil {
+		t, err := r.checkResource(ctx, target, id, row, isKnown)
+		if err := no.add(err); err != nil {
 			return nil, err
 		}
 		things = append(things, t)
 	}
-	return things, nil
+	return things, no.err()
+}
+
+// checkResource is about one resource, of which row is what is known.
+func (r request) checkResource(ctx context.Context, target *pb.Target, id uuid.UUID, row dbsql.OwnersRow, isKnown bool) (thing, error) {
+	if !isKnown {
+		row.Kind = target.GetKind()
+	}
+	t := thing{Target: identity.Target{Kind: row.Kind, UUID: id, Name: row.Name}, shared: row.Shared}
+	if row.TeamID != nil {
+		t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
+	}
+	if !isKnown {
+		if err := r.mayNameUnknown(ctx, target, id); err != nil {
+			return t, err
+		}
+	}
+	if row.Deleted && !r.maySeeDeleted(target, t) {
+		return t, fault.NotFound(kindOf(target), id.String())
+	}
+	if err := r.allow(target, t); err != nil {
+		return t, err
+	}
+	var err error
+	t.team, err = r.orPlatform(ctx, t.team)
+	return t, err
 }
 
 // owners are what is known of the named resources. Before one of a kind that was never
@@ -270,7 +279,7 @@ func (r request) mayCallUnknown(ctx context.Context, target *pb.Target, called s
 // has deleted: it may be the repetition of the change that deleted it, and must
 // then get that one's answer. A new change is refused by the vendor.
 func (r request) maySeeDeleted(target *pb.Target, t thing) bool {
-	return r.method.Change() && methods.String(r.message, "mutation.idempotency_key") != "" &&
+	return r.method.Durable() && methods.String(r.message, "mutation.idempotency_key") != "" &&
 		t.team.ID != uuid.Nil && r.caller.Role(t.team.ID) >= target.GetRole()
 }
 

@@ -81,6 +81,19 @@ func raw(o map[string]any) (json.RawMessage, error) {
 	return json.Marshal(o)
 }
 
+// Compare lists field by field how two messages differ, without secrets.
+func Compare(before, after proto.Message) ([]*pb.FieldChange, error) {
+	b, err := object(before)
+	if err != nil {
+		return nil, fmt.Errorf("reading what was: %w", err)
+	}
+	a, err := object(after)
+	if err != nil {
+		return nil, fmt.Errorf("reading what would be: %w", err)
+	}
+	return changes(b, a)
+}
+
 // changes lists field by field how two stored objects differ, ordered by path.
 // Lists are compared as a whole: their elements have no names.
 func changes(before, after map[string]any) ([]*pb.FieldChange, error) {

@@ -30,6 +30,7 @@ func OperationSchema() *listing.Schema {
 			{Name: "requested_by", Type: listing.Text, SQL: "x.actor"},
 			{Name: "resource_kind", Type: listing.Text, SQL: "x.resource_kind"},
 			{Name: "resource_uuid", Type: listing.ID, SQL: "x.resource_uuid"},
+			{Name: "parent_operation", Type: listing.ID, SQL: "x.parent_operation_id"},
 			{Name: "create_time", Type: listing.Time, SQL: "x.created_at"},
 			{Name: "finish_time", Type: listing.Time, SQL: "x.finished_at"},
 		},
@@ -45,7 +46,7 @@ func (s *Store) ListOperations(ctx context.Context, visible Visible, page listin
 			"id", "number", "account", "team_id", "principal_id", "actor", "method", "resource_kind", "resource_uuid",
 			"resource_name", "parent_kind", "parent_uuid", "idempotency_key", "error", "reason",
 			"expected_version", "lane", "state", "attempts", "sent_at", "vendor_request_id", "created_at", "started_at",
-			"finished_at", "request_id", "client_address", "user_agent",
+			"finished_at", "request_id", "client_address", "user_agent", "parent_operation_id", "batch_total", "batch_unchanged",
 		},
 		args: &listing.Args{},
 	}

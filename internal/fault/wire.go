@@ -30,7 +30,7 @@ func codeOf(reason pb.ErrorReason) connect.Code {
 		return connect.CodePermissionDenied
 	case pb.ErrorReason_ERROR_REASON_NOT_FOUND:
 		return connect.CodeNotFound
-	case pb.ErrorReason_ERROR_REASON_VERSION_MISMATCH:
+	case pb.ErrorReason_ERROR_REASON_VERSION_MISMATCH, pb.ErrorReason_ERROR_REASON_BATCH_INCOMPLETE:
 		return connect.CodeAborted
 	case pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED:
 		return connect.CodeAlreadyExists

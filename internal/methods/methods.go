@@ -48,6 +48,12 @@ func (m *Method) Change() bool {
 	return m.Upstream() && m.Access.GetReconcile() != pb.Reconcile_RECONCILE_UNSPECIFIED
 }
 
+// Batch says that the method is one of ours that makes many changes.
+func (m *Method) Batch() bool { return m.Access.GetBatchOf() != "" }
+
+// Durable says that each call is an operation: of a change, or of many.
+func (m *Method) Durable() bool { return m.Change() || m.Batch() }
+
 // Table is all methods of the API.
 type Table struct {
 	all     []*Method
@@ -85,6 +91,14 @@ func (t *Table) ByProcedure(procedure string) *Method {
 // methods share a request message: buf lint sees to it.
 func (t *Table) ByRequest(m proto.Message) *Method {
 	return t.byInput[m.ProtoReflect().Descriptor().FullName()]
+}
+
+// BatchOf is the method that a batch calls for each of its changes; nil if m is none.
+func (t *Table) BatchOf(m *Method) *Method {
+	if m == nil || !m.Batch() {
+		return nil
+	}
+	return t.ByName(m.Access.GetBatchOf())
 }
 
 func load(files *protoregistry.Files, types *protoregistry.Types) (*Table, error) {

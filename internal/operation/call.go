@@ -50,15 +50,17 @@ func (e *Engine) Change(ctx context.Context, caller identity.Caller, req, resp p
 	if err != nil {
 		return err
 	}
+	return e.follow(ctx, s, row, ended, resp)
+}
+
+// follow answers a submission: at once, or with what came of it.
+func (e *Engine) follow(ctx context.Context, s *submission, row dbsql.Operation, ended <-chan *dbsql.Operation, resp proto.Message) error {
 	if s.options.GetAsync() {
-		op, err := toProto(row, caller.ActingTeam.Name)
-		if err != nil {
-			return err
-		}
-		e.place(ctx, row, op)
+		op, err := e.present(ctx, row, s.caller.ActingTeam.Name)
 		setOperation(resp, op)
-		return nil
+		return err
 	}
+	var err error
 	if row.ID == s.id {
 		row, err = e.await(ctx, row, e.MaxWait, ended)
 	} else {
@@ -67,7 +69,7 @@ func (e *Engine) Change(ctx context.Context, caller identity.Caller, req, resp p
 	if err != nil {
 		return err
 	}
-	return e.deliver(ctx, caller, row, resp, row.ID == s.id)
+	return e.deliver(ctx, s.caller, row, resp, row.ID == s.id)
 }
 
 // attend is await for an operation that may have ended already.
@@ -148,11 +150,15 @@ func (e *Engine) deliver(ctx context.Context, caller identity.Caller, row dbsql.
 		failure.Metadata["operation"] = row.ID.String()
 		return failure
 	case stateCancelled:
-		return &fault.Error{
+		failure := &fault.Error{
 			Reason:   pb.ErrorReason_ERROR_REASON_OPERATION_CANCELLED,
 			Public:   fmt.Sprintf("operation %s was cancelled before it was sent", row.ID),
 			Metadata: map[string]string{"operation": row.ID.String()},
 		}
+		if row.BatchTotal != nil {
+			failure.Public = fmt.Sprintf("batch %s was cancelled: GetOperation says how many of its changes were made", row.ID)
+		}
+		return failure
 	}
 	result := row.Response
 	if m := e.api.ByName(row.Method); m != nil && m.Access.GetReturnsSecret() {
@@ -164,7 +170,7 @@ func (e *Engine) deliver(ctx context.Context, caller identity.Caller, row dbsql.
 	if err := proto.Unmarshal(result, resp); err != nil {
 		return fmt.Errorf("reading the result of operation %s: %w", row.ID, err)
 	}
-	op, err := toProto(row, caller.ActingTeam.Name)
+	op, err := e.present(ctx, row, caller.ActingTeam.Name)
 	if err != nil {
 		return err
 	}
@@ -245,17 +251,28 @@ func (e *Engine) Wait(ctx context.Context, id uuid.UUID, most time.Duration) (*p
 	return e.withTeam(ctx, row)
 }
 
-// Cancel takes an operation back, if it was not sent yet.
+// Cancel takes an operation back, if it was not sent yet; of a batch, all that was not.
 func (e *Engine) Cancel(ctx context.Context, caller identity.Caller, id uuid.UUID, reason string) (*pb.Operation, error) {
-	var row dbsql.Operation
-	err := e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+	row, err := e.Store.OperationByID(ctx, id)
+	if err != nil {
+		return nil, e.missing(id, err)
+	}
+	if row.BatchTotal != nil {
+		return e.cancelBatch(ctx, caller, id, reason)
+	}
+	var batch *dbsql.Operation
+	err = e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		var err error
 		if row, err = q.CancelOperation(ctx, id); err != nil {
 			return err
 		}
 		event := eventOf(row, e.api.ByName(row.Method))
 		event.Outcome, event.Reason = pb.AuditEvent_OUTCOME_CANCELLED, reason
-		return audit.Record(ctx, q, event.By(caller))
+		if err := audit.Record(ctx, q, event.By(caller)); err != nil {
+			return err
+		}
+		batch, err = e.endBatchOf(ctx, q, row)
+		return err
 	})
 	if db.NoRows(err) {
 		return e.notCancelled(ctx, id)
@@ -263,8 +280,7 @@ func (e *Engine) Cancel(ctx context.Context, caller identity.Caller, id uuid.UUI
 	if err != nil {
 		return nil, fmt.Errorf("cancelling operation %s: %w", id, err)
 	}
-	e.waiters.ended(id, &row)
-	e.tell(id.String())
+	e.ended(row, batch)
 	e.wakeDispatcher() // what was behind it may go now
 	return e.withTeam(ctx, row)
 }
@@ -298,12 +314,7 @@ func (e *Engine) withTeam(ctx context.Context, row dbsql.Operation) (*pb.Operati
 	if err != nil {
 		return nil, fmt.Errorf("reading the team of operation %s: %w", row.ID, err)
 	}
-	op, err := toProto(row, team.Name)
-	if err != nil {
-		return nil, err
-	}
-	e.place(ctx, row, op)
-	return op, nil
+	return e.present(ctx, row, team.Name)
 }
 
 // setOperation puts the operation into a change's response.
@@ -344,6 +355,8 @@ func eventOf(row dbsql.Operation, m *methods.Method) audit.Event {
 
 // States as the database names them.
 const (
+	stateQueued    = "QUEUED"
+	stateRunning   = "RUNNING"
 	stateSucceeded = "SUCCEEDED"
 	stateFailed    = "FAILED"
 	stateCancelled = "CANCELLED"

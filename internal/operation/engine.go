@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/methods"
@@ -29,6 +30,7 @@ type History interface {
 	Reduce(ctx context.Context, team uuid.UUID, response proto.Message) error
 	Versioned(kind string) bool
 	Refresh(ctx context.Context, purpose budget.Purpose, kind string, id uuid.UUID) (version string, updatedAt time.Time, err error)
+	Foresee(ctx context.Context, update *pb.UpdateAgentRequest, agents []uuid.UUID) (map[uuid.UUID]mirror.Outlook, error)
 }
 
 // Rules forbid changes that the vendor would allow, by method.
@@ -109,8 +111,9 @@ func (c Config) validate() error {
 type Engine struct {
 	Config
 
-	api     *methods.Table
-	waiters *waiters
+	api      *methods.Table
+	waiters  *waiters
+	watchers *watchers
 	// wake tells the dispatcher that there may be work; it holds one hint.
 	wake chan struct{}
 	// told collects what other replicas should hear of.
@@ -125,11 +128,12 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	return &Engine{
-		Config:  cfg.withDefaults(),
-		api:     methods.API(),
-		waiters: newWaiters(),
-		wake:    make(chan struct{}, 1),
-		told:    make(chan string, 1024),
+		Config:   cfg.withDefaults(),
+		api:      methods.API(),
+		waiters:  newWaiters(),
+		watchers: newWatchers(),
+		wake:     make(chan struct{}, 1),
+		told:     make(chan string, 1024),
 	}, nil
 }
 

@@ -43,5 +43,5 @@ func (l *Lister) List(ctx context.Context, caller identity.Caller, req *pb.ListO
 		op.Request, op.Response = nil, nil // GetOperation has them
 		resp.Operations = append(resp.Operations, op)
 	}
-	return resp, nil
+	return resp, countBatches(ctx, l.store, resp.GetOperations()...)
 }

@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// channel carries ids of ended operations, and queued for new ones.
+	// channel carries ids of ended operations, queued for new ones, and changed before the
+	// ids of batches that went on, which earlier releases pass over.
 	channel = "agentsvc_operations"
 	queued  = "queued"
+	changed = "~"
 	// gather is how long hints are collected before they are sent as one.
 	gather = 5 * time.Millisecond
 	// maxHints keeps a payload below the 8000 bytes of NOTIFY.
@@ -132,8 +134,11 @@ func (e *Engine) hearHints(ctx context.Context) {
 			for hint := range strings.SplitSeq(payload, ",") {
 				if hint == queued {
 					e.wakeDispatcher()
+				} else if of, isChange := strings.CutPrefix(hint, changed); isChange {
+					e.watchers.wakeNamed(of)
 				} else if id, err := uuid.Parse(hint); err == nil {
 					e.waiters.ended(id, nil)
+					e.watchers.wake(id)
 				}
 			}
 		})

@@ -31,6 +31,8 @@ type attempt struct {
 	request proto.Message
 	// granted is the call that came with the claim, until it is used.
 	granted *budget.Call
+	// batch is what ended with this operation, which was its last; nil if none did.
+	batch *dbsql.Operation
 }
 
 // perform takes up a claimed operation and brings it to an end, back into the queue,
@@ -55,6 +57,9 @@ func (a *attempt) run(ctx context.Context) error {
 	}
 	if a.row.SentAt != nil {
 		return a.reconcile(ctx)
+	}
+	if taken, err := a.takenBack(ctx); taken || err != nil {
+		return err
 	}
 	if err := a.allowed(ctx); err != nil {
 		return a.putBackOrFail(ctx, err)

@@ -41,6 +41,12 @@ func toProto(row dbsql.Operation, team string) (*pb.Operation, error) {
 	if row.ParentUUID != nil {
 		op.Parent = &pb.ResourceRef{Kind: row.ParentKind, Uuid: row.ParentUUID.String()}
 	}
+	if row.ParentOperationID != nil {
+		op.ParentOperation = row.ParentOperationID.String()
+	}
+	if row.BatchTotal != nil { // the counts are for who presents it
+		op.Batch = &pb.BatchProgress{Total: *row.BatchTotal, Unchanged: row.BatchUnchanged}
+	}
 	if row.IdempotencyKey != nil {
 		op.IdempotencyKey = *row.IdempotencyKey
 	}

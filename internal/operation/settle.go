@@ -62,8 +62,7 @@ func (a *attempt) settle(ctx context.Context, end ending) error {
 		row, err := a.commit(ctx, end, apply)
 		switch {
 		case err == nil:
-			e.waiters.ended(row.ID, &row)
-			e.tell(row.ID.String())
+			e.ended(row, a.batch)
 			return nil
 		case db.NoRows(err):
 			return errLeaseLost
@@ -130,14 +129,24 @@ func (a *attempt) commit(ctx context.Context, end ending, apply bool) (row dbsql
 		} else if err := a.succeeded(ctx, q, row, end, apply, &event); err != nil {
 			return err
 		}
-		for _, o := range end.seen {
-			if err := a.engine.Budget.Observe(ctx, q, o.call, o.seen); err != nil {
-				return err
-			}
-		}
-		return audit.Record(ctx, q, event)
+		return a.close(ctx, q, row, end.seen, event)
 	})
 	return row, err
+}
+
+// close records what the settling does beside the change itself.
+func (a *attempt) close(ctx context.Context, q *db.Queries, row dbsql.Operation, seen []observation, event audit.Event) (err error) {
+	for _, o := range seen {
+		if err := a.engine.Budget.Observe(ctx, q, o.call, o.seen); err != nil {
+			return err
+		}
+	}
+	if err := audit.Record(ctx, q, event); err != nil {
+		return err
+	}
+	// Last, in the order of a claim, which has the account's row when it comes to a batch's.
+	a.batch, err = a.engine.endBatchOf(ctx, q, row)
+	return err
 }
 
 // success fills in what a result adds to the row.

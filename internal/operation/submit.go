@@ -68,15 +68,20 @@ func (e *Engine) prepare(caller identity.Caller, req proto.Message) (*submission
 	s.alsoKeys = s.furtherKeys()
 	bare := proto.Clone(req)
 	clearOptions(bare)
+	s.digest, err = digest(m, s.options, bare)
+	return s, err
+}
+
+// digest tells requests apart: those of one digest ask for the same. bare is without options.
+func digest(m *methods.Method, options *pb.MutationOptions, bare proto.Message) ([]byte, error) {
 	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
 	if err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\x00%s\x00", m.Name, s.options.GetExpectedVersion())
+	fmt.Fprintf(sum, "%s\x00%s\x00", m.Name, options.GetExpectedVersion())
 	sum.Write(text)
-	s.digest = sum.Sum(nil)
-	return s, nil
+	return sum.Sum(nil), nil
 }
 
 // place says what the change is about, and which others it must not overlap.

@@ -52,6 +52,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var wg, jobs sync.WaitGroup
 	wg.Go(func() { e.keepLeases(keepers, under) })
 	wg.Go(func() { e.eraseUndelivered(keepers) })
+	wg.Go(func() { e.endStranded(keepers) })
 	e.dispatch(ctx, work, under, &jobs)
 	jobs.Wait()
 	done()
@@ -154,6 +155,9 @@ func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Dur
 	if err == nil && idle {
 		wait = e.nextWork(ctx)
 	}
+	if err == nil {
+		e.taken(jobs)
+	}
 	return jobs, wait, err
 }
 
@@ -208,7 +212,7 @@ func (e *Engine) take(ctx context.Context, q *db.Queries, n int) ([]dbsql.Operat
 		}
 		rows = append(rows, fresh...)
 	}
-	return rows, nil
+	return rows, startBatches(ctx, q, rows)
 }
 
 func (e *Engine) eraseUndelivered(ctx context.Context) {

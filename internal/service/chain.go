@@ -64,11 +64,12 @@ type requestCheck struct {
 // requestChecks are in the only order that works: access reads the ids of resources
 // out of the request, so it has to be well-formed; and what is invalid is told to
 // strangers too, since it says nothing about what exists.
-func requestChecks(validator protovalidate.Validator, guard *access.Guard) []requestCheck {
+func requestChecks(validator protovalidate.Validator, resolve Resolver, guard *access.Guard) []requestCheck {
 	return []requestCheck{
 		{"what could not be read is not looked at any further", checkDecoded},
 		{"the limits of the API's description, before anybody relies on them", checkValid(validator)},
 		{"uuids in one form, since whoever comes now compares them", normalise},
+		{"names what a filter finds, so that access is decided for each", checkResolved(resolve)},
 		{"deny by default; tells the handler whose resource it works on", checkAccess(guard)},
 	}
 }

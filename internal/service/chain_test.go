@@ -308,7 +308,7 @@ func TestServerStreamsAreCheckedLikeUnaryCalls(t *testing.T) {
 	store := db.New(e.pool)
 	cfg := e.server.cfg
 	validator := newValidator(t)
-	interceptors, err := chain(t.Context(), cfg, requestChecks(validator, cfg.Guard))
+	interceptors, err := chain(t.Context(), cfg, requestChecks(validator, cfg.Resolve, cfg.Guard))
 	if err != nil {
 		t.Fatal(err)
 	}

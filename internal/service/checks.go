@@ -98,7 +98,7 @@ func (r *received) Receive(message any) error {
 // checkValid holds a request against the limits of the API's description.
 func checkValid(validator protovalidate.Validator) func(context.Context, *methods.Method, proto.Message) (context.Context, error) {
 	return func(ctx context.Context, m *methods.Method, req proto.Message) (context.Context, error) {
-		err := validator.Validate(req)
+		err := validator.Validate(req, protovalidate.WithFilter(beside(m)))
 		var invalid *protovalidate.ValidationError
 		switch {
 		case err == nil:
@@ -122,6 +122,15 @@ func checkValid(validator protovalidate.Validator) func(context.Context, *method
 		}
 		return ctx, e
 	}
+}
+
+// beside leaves out what the requests within a batch do not have: whom they are about is
+// beside them.
+func beside(m *methods.Method) protovalidate.Filter {
+	of := methods.API().BatchOf(m)
+	return protovalidate.FilterFunc(func(_ protoreflect.Message, d protoreflect.Descriptor) bool {
+		return of == nil || d.Parent() != protoreflect.Descriptor(of.Input.Descriptor()) || string(d.Name()) != of.Access.GetTargets()[0].GetField()
+	})
 }
 
 // violated is the field that breaks a rule. A rule about a whole request is called after

@@ -187,7 +187,7 @@ func checkDecoded(ctx context.Context, m *methods.Method, req proto.Message) (co
 		field, description, _ := strings.Cut(text, "\x00")
 		return ctx, fault.Invalid(field, "%s", description)
 	}
-	return ctx, (&contentCheck{whole: m.Change()}).message(req.ProtoReflect(), 0)
+	return ctx, (&contentCheck{whole: m.Durable()}).message(req.ProtoReflect(), 0)
 }
 
 // tooLarge is the error for a request that is too large, in whichever form.

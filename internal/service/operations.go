@@ -9,6 +9,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
+	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/operation"
 )
 
@@ -19,6 +20,7 @@ const defaultWait = 30 * time.Second
 type Operations struct {
 	Operations *operation.Engine
 	Lister     *operation.Lister
+	Guard      *access.Guard
 }
 
 var _ agentsvcv1connect.OperationServiceHandler = (*Operations)(nil)

@@ -41,7 +41,9 @@ type Config struct {
 	Services      []Service
 	Authenticator Authenticator
 	Guard         *access.Guard
-	Log           *slog.Logger
+	// Resolve is for requests whose filter chooses what is changed; nil: they are refused.
+	Resolve Resolver
+	Log     *slog.Logger
 	// Ready answers why calls cannot be served, for /readyz: the database does not
 	// answer, or has another schema than this program's. It is given two seconds.
 	Ready func(context.Context) error
@@ -140,7 +142,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	if err != nil {
 		return fmt.Errorf("making the validator of requests: %w", err)
 	}
-	interceptors, err := chain(s.streams, s.cfg, requestChecks(validator, s.cfg.Guard))
+	interceptors, err := chain(s.streams, s.cfg, requestChecks(validator, s.cfg.Resolve, s.cfg.Guard))
 	if err != nil {
 		return err
 	}

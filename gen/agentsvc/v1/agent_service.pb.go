@@ -963,6 +963,134 @@ func (x *UpdateAgentResponse) GetOperation() *Operation {
 	return nil
 }
 
+type BatchUpdateAgentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique ids of the agents, up to 1000, all of one team.
+	Uuids []string `protobuf:"bytes,1,rep,name=uuids,proto3" json:"uuids,omitempty"`
+	// AIP-160 filter over agents, as that of ListAgents: the agents that match it now, as far as the caller may see them.
+	// Those that match are 1 to 1000 and all of one team, or the batch is refused.
+	Filter string `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	// What changes, as in UpdateAgent, with its update_mask; without uuid and mutation.
+	Update *UpdateAgentRequest `protobuf:"bytes,3,opt,name=update,proto3" json:"update,omitempty"`
+	// Who, why and how. lane: if absent, LANE_BULK. validate_only: nothing is written, and the answer has the plan.
+	// expected_version is refused: agents are of different versions.
+	Mutation      *MutationOptions `protobuf:"bytes,100,opt,name=mutation,proto3" json:"mutation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchUpdateAgentsRequest) Reset() {
+	*x = BatchUpdateAgentsRequest{}
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchUpdateAgentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchUpdateAgentsRequest) ProtoMessage() {}
+
+func (x *BatchUpdateAgentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchUpdateAgentsRequest.ProtoReflect.Descriptor instead.
+func (*BatchUpdateAgentsRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *BatchUpdateAgentsRequest) GetUuids() []string {
+	if x != nil {
+		return x.Uuids
+	}
+	return nil
+}
+
+func (x *BatchUpdateAgentsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *BatchUpdateAgentsRequest) GetUpdate() *UpdateAgentRequest {
+	if x != nil {
+		return x.Update
+	}
+	return nil
+}
+
+func (x *BatchUpdateAgentsRequest) GetMutation() *MutationOptions {
+	if x != nil {
+		return x.Mutation
+	}
+	return nil
+}
+
+type BatchUpdateAgentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What would be done; with validate_only alone.
+	Plan *AgentBatchPlan `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The batch.
+	Operation     *Operation `protobuf:"bytes,100,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchUpdateAgentsResponse) Reset() {
+	*x = BatchUpdateAgentsResponse{}
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchUpdateAgentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchUpdateAgentsResponse) ProtoMessage() {}
+
+func (x *BatchUpdateAgentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchUpdateAgentsResponse.ProtoReflect.Descriptor instead.
+func (*BatchUpdateAgentsResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BatchUpdateAgentsResponse) GetPlan() *AgentBatchPlan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *BatchUpdateAgentsResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 type DeleteAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unique agent id.
@@ -977,7 +1105,7 @@ type DeleteAgentRequest struct {
 
 func (x *DeleteAgentRequest) Reset() {
 	*x = DeleteAgentRequest{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[8]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1117,7 @@ func (x *DeleteAgentRequest) String() string {
 func (*DeleteAgentRequest) ProtoMessage() {}
 
 func (x *DeleteAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[8]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1130,7 @@ func (x *DeleteAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAgentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteAgentRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{8}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteAgentRequest) GetUuid() string {
@@ -1038,7 +1166,7 @@ type DeleteAgentResponse struct {
 
 func (x *DeleteAgentResponse) Reset() {
 	*x = DeleteAgentResponse{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[9]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1178,7 @@ func (x *DeleteAgentResponse) String() string {
 func (*DeleteAgentResponse) ProtoMessage() {}
 
 func (x *DeleteAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[9]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1191,7 @@ func (x *DeleteAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAgentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteAgentResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{9}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteAgentResponse) GetAgent() *Agent {
@@ -1094,7 +1222,7 @@ type UpdateAgentDeploymentVisibilityRequest struct {
 
 func (x *UpdateAgentDeploymentVisibilityRequest) Reset() {
 	*x = UpdateAgentDeploymentVisibilityRequest{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[10]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1234,7 @@ func (x *UpdateAgentDeploymentVisibilityRequest) String() string {
 func (*UpdateAgentDeploymentVisibilityRequest) ProtoMessage() {}
 
 func (x *UpdateAgentDeploymentVisibilityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[10]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1247,7 @@ func (x *UpdateAgentDeploymentVisibilityRequest) ProtoReflect() protoreflect.Mes
 
 // Deprecated: Use UpdateAgentDeploymentVisibilityRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAgentDeploymentVisibilityRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{10}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateAgentDeploymentVisibilityRequest) GetUuid() string {
@@ -1155,7 +1283,7 @@ type UpdateAgentDeploymentVisibilityResponse struct {
 
 func (x *UpdateAgentDeploymentVisibilityResponse) Reset() {
 	*x = UpdateAgentDeploymentVisibilityResponse{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[11]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1295,7 @@ func (x *UpdateAgentDeploymentVisibilityResponse) String() string {
 func (*UpdateAgentDeploymentVisibilityResponse) ProtoMessage() {}
 
 func (x *UpdateAgentDeploymentVisibilityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[11]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1308,7 @@ func (x *UpdateAgentDeploymentVisibilityResponse) ProtoReflect() protoreflect.Me
 
 // Deprecated: Use UpdateAgentDeploymentVisibilityResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAgentDeploymentVisibilityResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{11}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpdateAgentDeploymentVisibilityResponse) GetAgent() *Agent {
@@ -1211,7 +1339,7 @@ type GetAgentUsageRequest struct {
 
 func (x *GetAgentUsageRequest) Reset() {
 	*x = GetAgentUsageRequest{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[12]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1351,7 @@ func (x *GetAgentUsageRequest) String() string {
 func (*GetAgentUsageRequest) ProtoMessage() {}
 
 func (x *GetAgentUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[12]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1364,7 @@ func (x *GetAgentUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAgentUsageRequest.ProtoReflect.Descriptor instead.
 func (*GetAgentUsageRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{12}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetAgentUsageRequest) GetUuid() string {
@@ -1274,7 +1402,7 @@ type GetAgentUsageResponse struct {
 
 func (x *GetAgentUsageResponse) Reset() {
 	*x = GetAgentUsageResponse{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[13]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1414,7 @@ func (x *GetAgentUsageResponse) String() string {
 func (*GetAgentUsageResponse) ProtoMessage() {}
 
 func (x *GetAgentUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[13]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1427,7 @@ func (x *GetAgentUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAgentUsageResponse.ProtoReflect.Descriptor instead.
 func (*GetAgentUsageResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{13}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetAgentUsageResponse) GetLogInsightsUsage() *ResourceUsage {
@@ -1344,7 +1472,7 @@ type ListAgentVersionsRequest struct {
 
 func (x *ListAgentVersionsRequest) Reset() {
 	*x = ListAgentVersionsRequest{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[14]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1484,7 @@ func (x *ListAgentVersionsRequest) String() string {
 func (*ListAgentVersionsRequest) ProtoMessage() {}
 
 func (x *ListAgentVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[14]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1497,7 @@ func (x *ListAgentVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentVersionsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{14}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListAgentVersionsRequest) GetUuid() string {
@@ -1434,7 +1562,7 @@ type ListAgentVersionsResponse struct {
 
 func (x *ListAgentVersionsResponse) Reset() {
 	*x = ListAgentVersionsResponse{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[15]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1574,7 @@ func (x *ListAgentVersionsResponse) String() string {
 func (*ListAgentVersionsResponse) ProtoMessage() {}
 
 func (x *ListAgentVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[15]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1587,7 @@ func (x *ListAgentVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentVersionsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{15}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListAgentVersionsResponse) GetAgentVersions() []*AgentVersion {
@@ -1518,7 +1646,7 @@ type RollbackAgentVersionRequest struct {
 
 func (x *RollbackAgentVersionRequest) Reset() {
 	*x = RollbackAgentVersionRequest{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[16]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1658,7 @@ func (x *RollbackAgentVersionRequest) String() string {
 func (*RollbackAgentVersionRequest) ProtoMessage() {}
 
 func (x *RollbackAgentVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[16]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1671,7 @@ func (x *RollbackAgentVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackAgentVersionRequest.ProtoReflect.Descriptor instead.
 func (*RollbackAgentVersionRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{16}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RollbackAgentVersionRequest) GetUuid() string {
@@ -1581,7 +1709,7 @@ type RollbackAgentVersionResponse struct {
 
 func (x *RollbackAgentVersionResponse) Reset() {
 	*x = RollbackAgentVersionResponse{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[17]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1721,7 @@ func (x *RollbackAgentVersionResponse) String() string {
 func (*RollbackAgentVersionResponse) ProtoMessage() {}
 
 func (x *RollbackAgentVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[17]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1734,7 @@ func (x *RollbackAgentVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackAgentVersionResponse.ProtoReflect.Descriptor instead.
 func (*RollbackAgentVersionResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{17}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RollbackAgentVersionResponse) GetAuditHeader() *AuditHeader {
@@ -1640,7 +1768,7 @@ type WaitAgentRequest struct {
 
 func (x *WaitAgentRequest) Reset() {
 	*x = WaitAgentRequest{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[18]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1780,7 @@ func (x *WaitAgentRequest) String() string {
 func (*WaitAgentRequest) ProtoMessage() {}
 
 func (x *WaitAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[18]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1793,7 @@ func (x *WaitAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitAgentRequest.ProtoReflect.Descriptor instead.
 func (*WaitAgentRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{18}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WaitAgentRequest) GetUuid() string {
@@ -1687,7 +1815,7 @@ type WaitAgentResponse struct {
 
 func (x *WaitAgentResponse) Reset() {
 	*x = WaitAgentResponse{}
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[19]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1827,7 @@ func (x *WaitAgentResponse) String() string {
 func (*WaitAgentResponse) ProtoMessage() {}
 
 func (x *WaitAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[19]
+	mi := &file_agentsvc_v1_agent_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1840,7 @@ func (x *WaitAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitAgentResponse.ProtoReflect.Descriptor instead.
 func (*WaitAgentResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{19}
+	return file_agentsvc_v1_agent_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WaitAgentResponse) GetAgent() *Agent {
@@ -1733,7 +1861,7 @@ var File_agentsvc_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fagentsvc/v1/agent_service.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/agent.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/freshness.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x16agentsvc/v1/page.proto\x1a\x16agentsvc/v1/wait.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n" +
+	"\x1fagentsvc/v1/agent_service.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/agent.proto\x1a\x1dagentsvc/v1/agent_batch.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/freshness.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x16agentsvc/v1/page.proto\x1a\x16agentsvc/v1/wait.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n" +
 	"\x11ListAgentsRequest\x12(\n" +
 	"\ronly_deployed\x18\x01 \x01(\bH\x00R\fonlyDeployed\x88\x01\x01\x12$\n" +
 	"\x04page\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x01H\x01R\x04page\x88\x01\x01\x12*\n" +
@@ -1872,6 +2000,17 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x12_web_fetch_enabled\"{\n" +
 	"\x13UpdateAgentResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x12:\n" +
+	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation\"\xef\x04\n" +
+	"\x18BatchUpdateAgentsRequest\x12(\n" +
+	"\x05uuids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\xe8\a\x18\x01\"\x05r\x03\xb0\x01\x01R\x05uuids\x12 \n" +
+	"\x06filter\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filter\x12\xd0\x01\n" +
+	"\x06update\x18\x03 \x01(\v2\x1f.agentsvc.v1.UpdateAgentRequestB\x96\x01\xbaH\x92\x01\xba\x01\x8b\x01\n" +
+	"\x0eupdate.no_uuid\x12Qmust be without uuid and mutation: the agents and the options are given beside it\x1a&this.uuid == '' && !has(this.mutation)\xc8\x01\x01R\x06update\x12\xbb\x01\n" +
+	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x80\x01\xbaHy\xba\x01v\n" +
+	"\x13mutation.no_version\x12Bmust be without expected_version: agents are of different versions\x1a\x1bthis.expected_version == ''\xa0\xbb\x18\x01R\bmutation:v\xbaHs\x1aq\n" +
+	"\x0fuuids.or_filter\x12.name the agents either by uuids or by a filter\x1a.(this.uuids.size() > 0) != (this.filter != '')\"\x88\x01\n" +
+	"\x19BatchUpdateAgentsResponse\x12/\n" +
+	"\x04plan\x18\x01 \x01(\v2\x1b.agentsvc.v1.AgentBatchPlanR\x04plan\x12:\n" +
 	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation\"\x8e\x01\n" +
 	"\x12DeleteAgentRequest\x12\x1c\n" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\x12>\n" +
@@ -1933,7 +2072,7 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"t\n" +
 	"\x11WaitAgentResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xca\x10\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xa0\x13\n" +
 	"\fAgentService\x12s\n" +
 	"\n" +
 	"ListAgents\x12\x1e.agentsvc.v1.ListAgentsRequest\x1a\x1f.agentsvc.v1.ListAgentsResponse\"$\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/gen-ai/agents\x90\x02\x01\x12\x83\x01\n" +
@@ -1964,7 +2103,14 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"openai_key\x12\x1e\n" +
 	"\fcustom_model\x12\n" +
 	"model_uuid\x18\x01(\x01\x12#\n" +
-	"\fmodel_router\x12\x11model_router_uuid\x18\x01(\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\x1a\x18/v2/gen-ai/agents/{uuid}\x12\x8b\x01\n" +
+	"\fmodel_router\x12\x11model_router_uuid\x18\x01(\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\x1a\x18/v2/gen-ai/agents/{uuid}\x12\xd3\x02\n" +
+	"\x11BatchUpdateAgents\x12%.agentsvc.v1.BatchUpdateAgentsRequest\x1a&.agentsvc.v1.BatchUpdateAgentsResponse\"\xee\x01\xa2\xbb\x18\xe9\x01\b\x05\x12\x10\n" +
+	"\x05agent\x12\x05uuids\x18\x02\x12,\n" +
+	"\ranthropic_key\x12\x19update.anthropic_key_uuid\x18\x01\x12'\n" +
+	"\n" +
+	"openai_key\x12\x17update.open_ai_key_uuid\x18\x01\x126\n" +
+	"\x12model_provider_key\x12\x1eupdate.model_provider_key_uuid\x18\x01\x12*\n" +
+	"\fmodel_router\x12\x18update.model_router_uuid\x18\x01b\x18AgentService.UpdateAgent\x12\x8b\x01\n" +
 	"\vDeleteAgent\x12\x1f.agentsvc.v1.DeleteAgentRequest\x1a .agentsvc.v1.DeleteAgentResponse\"9\xa2\xbb\x18\x15\b\x06\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02\x1a*\x18/v2/gen-ai/agents/{uuid}\x12\xe0\x01\n" +
 	"\x1fUpdateAgentDeploymentVisibility\x123.agentsvc.v1.UpdateAgentDeploymentVisibilityRequest\x1a4.agentsvc.v1.UpdateAgentDeploymentVisibilityResponse\"R\xa2\xbb\x18\x15\b\x05\x12\x0f\n" +
@@ -1990,7 +2136,7 @@ func file_agentsvc_v1_agent_service_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_agent_service_proto_rawDescData
 }
 
-var file_agentsvc_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_agentsvc_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_agentsvc_v1_agent_service_proto_goTypes = []any{
 	(*ListAgentsRequest)(nil),                       // 0: agentsvc.v1.ListAgentsRequest
 	(*ListAgentsResponse)(nil),                      // 1: agentsvc.v1.ListAgentsResponse
@@ -2000,102 +2146,111 @@ var file_agentsvc_v1_agent_service_proto_goTypes = []any{
 	(*CreateAgentResponse)(nil),                     // 5: agentsvc.v1.CreateAgentResponse
 	(*UpdateAgentRequest)(nil),                      // 6: agentsvc.v1.UpdateAgentRequest
 	(*UpdateAgentResponse)(nil),                     // 7: agentsvc.v1.UpdateAgentResponse
-	(*DeleteAgentRequest)(nil),                      // 8: agentsvc.v1.DeleteAgentRequest
-	(*DeleteAgentResponse)(nil),                     // 9: agentsvc.v1.DeleteAgentResponse
-	(*UpdateAgentDeploymentVisibilityRequest)(nil),  // 10: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest
-	(*UpdateAgentDeploymentVisibilityResponse)(nil), // 11: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
-	(*GetAgentUsageRequest)(nil),                    // 12: agentsvc.v1.GetAgentUsageRequest
-	(*GetAgentUsageResponse)(nil),                   // 13: agentsvc.v1.GetAgentUsageResponse
-	(*ListAgentVersionsRequest)(nil),                // 14: agentsvc.v1.ListAgentVersionsRequest
-	(*ListAgentVersionsResponse)(nil),               // 15: agentsvc.v1.ListAgentVersionsResponse
-	(*RollbackAgentVersionRequest)(nil),             // 16: agentsvc.v1.RollbackAgentVersionRequest
-	(*RollbackAgentVersionResponse)(nil),            // 17: agentsvc.v1.RollbackAgentVersionResponse
-	(*WaitAgentRequest)(nil),                        // 18: agentsvc.v1.WaitAgentRequest
-	(*WaitAgentResponse)(nil),                       // 19: agentsvc.v1.WaitAgentResponse
-	(*durationpb.Duration)(nil),                     // 20: google.protobuf.Duration
-	(*AgentListItem)(nil),                           // 21: agentsvc.v1.AgentListItem
-	(*Links)(nil),                                   // 22: agentsvc.v1.Links
-	(*Meta)(nil),                                    // 23: agentsvc.v1.Meta
-	(*Freshness)(nil),                               // 24: agentsvc.v1.Freshness
-	(*Agent)(nil),                                   // 25: agentsvc.v1.Agent
-	(*McpServer)(nil),                               // 26: agentsvc.v1.McpServer
-	(*MutationOptions)(nil),                         // 27: agentsvc.v1.MutationOptions
-	(*Operation)(nil),                               // 28: agentsvc.v1.Operation
-	(Agent_RetrievalMethod)(0),                      // 29: agentsvc.v1.Agent.RetrievalMethod
-	(*fieldmaskpb.FieldMask)(nil),                   // 30: google.protobuf.FieldMask
-	(AgentDeployment_Visibility)(0),                 // 31: agentsvc.v1.AgentDeployment.Visibility
-	(*timestamppb.Timestamp)(nil),                   // 32: google.protobuf.Timestamp
-	(*ResourceUsage)(nil),                           // 33: agentsvc.v1.ResourceUsage
-	(*AgentVersion)(nil),                            // 34: agentsvc.v1.AgentVersion
-	(*AuditHeader)(nil),                             // 35: agentsvc.v1.AuditHeader
-	(*WaitProgress)(nil),                            // 36: agentsvc.v1.WaitProgress
+	(*BatchUpdateAgentsRequest)(nil),                // 8: agentsvc.v1.BatchUpdateAgentsRequest
+	(*BatchUpdateAgentsResponse)(nil),               // 9: agentsvc.v1.BatchUpdateAgentsResponse
+	(*DeleteAgentRequest)(nil),                      // 10: agentsvc.v1.DeleteAgentRequest
+	(*DeleteAgentResponse)(nil),                     // 11: agentsvc.v1.DeleteAgentResponse
+	(*UpdateAgentDeploymentVisibilityRequest)(nil),  // 12: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest
+	(*UpdateAgentDeploymentVisibilityResponse)(nil), // 13: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
+	(*GetAgentUsageRequest)(nil),                    // 14: agentsvc.v1.GetAgentUsageRequest
+	(*GetAgentUsageResponse)(nil),                   // 15: agentsvc.v1.GetAgentUsageResponse
+	(*ListAgentVersionsRequest)(nil),                // 16: agentsvc.v1.ListAgentVersionsRequest
+	(*ListAgentVersionsResponse)(nil),               // 17: agentsvc.v1.ListAgentVersionsResponse
+	(*RollbackAgentVersionRequest)(nil),             // 18: agentsvc.v1.RollbackAgentVersionRequest
+	(*RollbackAgentVersionResponse)(nil),            // 19: agentsvc.v1.RollbackAgentVersionResponse
+	(*WaitAgentRequest)(nil),                        // 20: agentsvc.v1.WaitAgentRequest
+	(*WaitAgentResponse)(nil),                       // 21: agentsvc.v1.WaitAgentResponse
+	(*durationpb.Duration)(nil),                     // 22: google.protobuf.Duration
+	(*AgentListItem)(nil),                           // 23: agentsvc.v1.AgentListItem
+	(*Links)(nil),                                   // 24: agentsvc.v1.Links
+	(*Meta)(nil),                                    // 25: agentsvc.v1.Meta
+	(*Freshness)(nil),                               // 26: agentsvc.v1.Freshness
+	(*Agent)(nil),                                   // 27: agentsvc.v1.Agent
+	(*McpServer)(nil),                               // 28: agentsvc.v1.McpServer
+	(*MutationOptions)(nil),                         // 29: agentsvc.v1.MutationOptions
+	(*Operation)(nil),                               // 30: agentsvc.v1.Operation
+	(Agent_RetrievalMethod)(0),                      // 31: agentsvc.v1.Agent.RetrievalMethod
+	(*fieldmaskpb.FieldMask)(nil),                   // 32: google.protobuf.FieldMask
+	(*AgentBatchPlan)(nil),                          // 33: agentsvc.v1.AgentBatchPlan
+	(AgentDeployment_Visibility)(0),                 // 34: agentsvc.v1.AgentDeployment.Visibility
+	(*timestamppb.Timestamp)(nil),                   // 35: google.protobuf.Timestamp
+	(*ResourceUsage)(nil),                           // 36: agentsvc.v1.ResourceUsage
+	(*AgentVersion)(nil),                            // 37: agentsvc.v1.AgentVersion
+	(*AuditHeader)(nil),                             // 38: agentsvc.v1.AuditHeader
+	(*WaitProgress)(nil),                            // 39: agentsvc.v1.WaitProgress
 }
 var file_agentsvc_v1_agent_service_proto_depIdxs = []int32{
-	20, // 0: agentsvc.v1.ListAgentsRequest.max_staleness:type_name -> google.protobuf.Duration
-	21, // 1: agentsvc.v1.ListAgentsResponse.agents:type_name -> agentsvc.v1.AgentListItem
-	22, // 2: agentsvc.v1.ListAgentsResponse.links:type_name -> agentsvc.v1.Links
-	23, // 3: agentsvc.v1.ListAgentsResponse.meta:type_name -> agentsvc.v1.Meta
-	24, // 4: agentsvc.v1.ListAgentsResponse.freshness:type_name -> agentsvc.v1.Freshness
-	20, // 5: agentsvc.v1.GetAgentRequest.max_staleness:type_name -> google.protobuf.Duration
-	25, // 6: agentsvc.v1.GetAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	24, // 7: agentsvc.v1.GetAgentResponse.freshness:type_name -> agentsvc.v1.Freshness
-	26, // 8: agentsvc.v1.CreateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
-	27, // 9: agentsvc.v1.CreateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	25, // 10: agentsvc.v1.CreateAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	28, // 11: agentsvc.v1.CreateAgentResponse.operation:type_name -> agentsvc.v1.Operation
-	26, // 12: agentsvc.v1.UpdateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
-	29, // 13: agentsvc.v1.UpdateAgentRequest.retrieval_method:type_name -> agentsvc.v1.Agent.RetrievalMethod
-	27, // 14: agentsvc.v1.UpdateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	30, // 15: agentsvc.v1.UpdateAgentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	25, // 16: agentsvc.v1.UpdateAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	28, // 17: agentsvc.v1.UpdateAgentResponse.operation:type_name -> agentsvc.v1.Operation
-	27, // 18: agentsvc.v1.DeleteAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	25, // 19: agentsvc.v1.DeleteAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	28, // 20: agentsvc.v1.DeleteAgentResponse.operation:type_name -> agentsvc.v1.Operation
-	31, // 21: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.visibility:type_name -> agentsvc.v1.AgentDeployment.Visibility
-	27, // 22: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	25, // 23: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.agent:type_name -> agentsvc.v1.Agent
-	28, // 24: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.operation:type_name -> agentsvc.v1.Operation
-	32, // 25: agentsvc.v1.GetAgentUsageRequest.start:type_name -> google.protobuf.Timestamp
-	32, // 26: agentsvc.v1.GetAgentUsageRequest.stop:type_name -> google.protobuf.Timestamp
-	33, // 27: agentsvc.v1.GetAgentUsageResponse.log_insights_usage:type_name -> agentsvc.v1.ResourceUsage
-	33, // 28: agentsvc.v1.GetAgentUsageResponse.usage:type_name -> agentsvc.v1.ResourceUsage
-	24, // 29: agentsvc.v1.GetAgentUsageResponse.freshness:type_name -> agentsvc.v1.Freshness
-	20, // 30: agentsvc.v1.ListAgentVersionsRequest.max_staleness:type_name -> google.protobuf.Duration
-	34, // 31: agentsvc.v1.ListAgentVersionsResponse.agent_versions:type_name -> agentsvc.v1.AgentVersion
-	22, // 32: agentsvc.v1.ListAgentVersionsResponse.links:type_name -> agentsvc.v1.Links
-	23, // 33: agentsvc.v1.ListAgentVersionsResponse.meta:type_name -> agentsvc.v1.Meta
-	24, // 34: agentsvc.v1.ListAgentVersionsResponse.freshness:type_name -> agentsvc.v1.Freshness
-	27, // 35: agentsvc.v1.RollbackAgentVersionRequest.mutation:type_name -> agentsvc.v1.MutationOptions
-	35, // 36: agentsvc.v1.RollbackAgentVersionResponse.audit_header:type_name -> agentsvc.v1.AuditHeader
-	28, // 37: agentsvc.v1.RollbackAgentVersionResponse.operation:type_name -> agentsvc.v1.Operation
-	25, // 38: agentsvc.v1.WaitAgentResponse.agent:type_name -> agentsvc.v1.Agent
-	36, // 39: agentsvc.v1.WaitAgentResponse.progress:type_name -> agentsvc.v1.WaitProgress
-	0,  // 40: agentsvc.v1.AgentService.ListAgents:input_type -> agentsvc.v1.ListAgentsRequest
-	2,  // 41: agentsvc.v1.AgentService.GetAgent:input_type -> agentsvc.v1.GetAgentRequest
-	4,  // 42: agentsvc.v1.AgentService.CreateAgent:input_type -> agentsvc.v1.CreateAgentRequest
-	6,  // 43: agentsvc.v1.AgentService.UpdateAgent:input_type -> agentsvc.v1.UpdateAgentRequest
-	8,  // 44: agentsvc.v1.AgentService.DeleteAgent:input_type -> agentsvc.v1.DeleteAgentRequest
-	10, // 45: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:input_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityRequest
-	12, // 46: agentsvc.v1.AgentService.GetAgentUsage:input_type -> agentsvc.v1.GetAgentUsageRequest
-	14, // 47: agentsvc.v1.AgentService.ListAgentVersions:input_type -> agentsvc.v1.ListAgentVersionsRequest
-	16, // 48: agentsvc.v1.AgentService.RollbackAgentVersion:input_type -> agentsvc.v1.RollbackAgentVersionRequest
-	18, // 49: agentsvc.v1.AgentService.WaitAgent:input_type -> agentsvc.v1.WaitAgentRequest
-	1,  // 50: agentsvc.v1.AgentService.ListAgents:output_type -> agentsvc.v1.ListAgentsResponse
-	3,  // 51: agentsvc.v1.AgentService.GetAgent:output_type -> agentsvc.v1.GetAgentResponse
-	5,  // 52: agentsvc.v1.AgentService.CreateAgent:output_type -> agentsvc.v1.CreateAgentResponse
-	7,  // 53: agentsvc.v1.AgentService.UpdateAgent:output_type -> agentsvc.v1.UpdateAgentResponse
-	9,  // 54: agentsvc.v1.AgentService.DeleteAgent:output_type -> agentsvc.v1.DeleteAgentResponse
-	11, // 55: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:output_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
-	13, // 56: agentsvc.v1.AgentService.GetAgentUsage:output_type -> agentsvc.v1.GetAgentUsageResponse
-	15, // 57: agentsvc.v1.AgentService.ListAgentVersions:output_type -> agentsvc.v1.ListAgentVersionsResponse
-	17, // 58: agentsvc.v1.AgentService.RollbackAgentVersion:output_type -> agentsvc.v1.RollbackAgentVersionResponse
-	19, // 59: agentsvc.v1.AgentService.WaitAgent:output_type -> agentsvc.v1.WaitAgentResponse
-	50, // [50:60] is the sub-list for method output_type
-	40, // [40:50] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	22, // 0: agentsvc.v1.ListAgentsRequest.max_staleness:type_name -> google.protobuf.Duration
+	23, // 1: agentsvc.v1.ListAgentsResponse.agents:type_name -> agentsvc.v1.AgentListItem
+	24, // 2: agentsvc.v1.ListAgentsResponse.links:type_name -> agentsvc.v1.Links
+	25, // 3: agentsvc.v1.ListAgentsResponse.meta:type_name -> agentsvc.v1.Meta
+	26, // 4: agentsvc.v1.ListAgentsResponse.freshness:type_name -> agentsvc.v1.Freshness
+	22, // 5: agentsvc.v1.GetAgentRequest.max_staleness:type_name -> google.protobuf.Duration
+	27, // 6: agentsvc.v1.GetAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	26, // 7: agentsvc.v1.GetAgentResponse.freshness:type_name -> agentsvc.v1.Freshness
+	28, // 8: agentsvc.v1.CreateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
+	29, // 9: agentsvc.v1.CreateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	27, // 10: agentsvc.v1.CreateAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	30, // 11: agentsvc.v1.CreateAgentResponse.operation:type_name -> agentsvc.v1.Operation
+	28, // 12: agentsvc.v1.UpdateAgentRequest.mcp_servers:type_name -> agentsvc.v1.McpServer
+	31, // 13: agentsvc.v1.UpdateAgentRequest.retrieval_method:type_name -> agentsvc.v1.Agent.RetrievalMethod
+	29, // 14: agentsvc.v1.UpdateAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	32, // 15: agentsvc.v1.UpdateAgentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	27, // 16: agentsvc.v1.UpdateAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	30, // 17: agentsvc.v1.UpdateAgentResponse.operation:type_name -> agentsvc.v1.Operation
+	6,  // 18: agentsvc.v1.BatchUpdateAgentsRequest.update:type_name -> agentsvc.v1.UpdateAgentRequest
+	29, // 19: agentsvc.v1.BatchUpdateAgentsRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	33, // 20: agentsvc.v1.BatchUpdateAgentsResponse.plan:type_name -> agentsvc.v1.AgentBatchPlan
+	30, // 21: agentsvc.v1.BatchUpdateAgentsResponse.operation:type_name -> agentsvc.v1.Operation
+	29, // 22: agentsvc.v1.DeleteAgentRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	27, // 23: agentsvc.v1.DeleteAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	30, // 24: agentsvc.v1.DeleteAgentResponse.operation:type_name -> agentsvc.v1.Operation
+	34, // 25: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.visibility:type_name -> agentsvc.v1.AgentDeployment.Visibility
+	29, // 26: agentsvc.v1.UpdateAgentDeploymentVisibilityRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	27, // 27: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.agent:type_name -> agentsvc.v1.Agent
+	30, // 28: agentsvc.v1.UpdateAgentDeploymentVisibilityResponse.operation:type_name -> agentsvc.v1.Operation
+	35, // 29: agentsvc.v1.GetAgentUsageRequest.start:type_name -> google.protobuf.Timestamp
+	35, // 30: agentsvc.v1.GetAgentUsageRequest.stop:type_name -> google.protobuf.Timestamp
+	36, // 31: agentsvc.v1.GetAgentUsageResponse.log_insights_usage:type_name -> agentsvc.v1.ResourceUsage
+	36, // 32: agentsvc.v1.GetAgentUsageResponse.usage:type_name -> agentsvc.v1.ResourceUsage
+	26, // 33: agentsvc.v1.GetAgentUsageResponse.freshness:type_name -> agentsvc.v1.Freshness
+	22, // 34: agentsvc.v1.ListAgentVersionsRequest.max_staleness:type_name -> google.protobuf.Duration
+	37, // 35: agentsvc.v1.ListAgentVersionsResponse.agent_versions:type_name -> agentsvc.v1.AgentVersion
+	24, // 36: agentsvc.v1.ListAgentVersionsResponse.links:type_name -> agentsvc.v1.Links
+	25, // 37: agentsvc.v1.ListAgentVersionsResponse.meta:type_name -> agentsvc.v1.Meta
+	26, // 38: agentsvc.v1.ListAgentVersionsResponse.freshness:type_name -> agentsvc.v1.Freshness
+	29, // 39: agentsvc.v1.RollbackAgentVersionRequest.mutation:type_name -> agentsvc.v1.MutationOptions
+	38, // 40: agentsvc.v1.RollbackAgentVersionResponse.audit_header:type_name -> agentsvc.v1.AuditHeader
+	30, // 41: agentsvc.v1.RollbackAgentVersionResponse.operation:type_name -> agentsvc.v1.Operation
+	27, // 42: agentsvc.v1.WaitAgentResponse.agent:type_name -> agentsvc.v1.Agent
+	39, // 43: agentsvc.v1.WaitAgentResponse.progress:type_name -> agentsvc.v1.WaitProgress
+	0,  // 44: agentsvc.v1.AgentService.ListAgents:input_type -> agentsvc.v1.ListAgentsRequest
+	2,  // 45: agentsvc.v1.AgentService.GetAgent:input_type -> agentsvc.v1.GetAgentRequest
+	4,  // 46: agentsvc.v1.AgentService.CreateAgent:input_type -> agentsvc.v1.CreateAgentRequest
+	6,  // 47: agentsvc.v1.AgentService.UpdateAgent:input_type -> agentsvc.v1.UpdateAgentRequest
+	8,  // 48: agentsvc.v1.AgentService.BatchUpdateAgents:input_type -> agentsvc.v1.BatchUpdateAgentsRequest
+	10, // 49: agentsvc.v1.AgentService.DeleteAgent:input_type -> agentsvc.v1.DeleteAgentRequest
+	12, // 50: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:input_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityRequest
+	14, // 51: agentsvc.v1.AgentService.GetAgentUsage:input_type -> agentsvc.v1.GetAgentUsageRequest
+	16, // 52: agentsvc.v1.AgentService.ListAgentVersions:input_type -> agentsvc.v1.ListAgentVersionsRequest
+	18, // 53: agentsvc.v1.AgentService.RollbackAgentVersion:input_type -> agentsvc.v1.RollbackAgentVersionRequest
+	20, // 54: agentsvc.v1.AgentService.WaitAgent:input_type -> agentsvc.v1.WaitAgentRequest
+	1,  // 55: agentsvc.v1.AgentService.ListAgents:output_type -> agentsvc.v1.ListAgentsResponse
+	3,  // 56: agentsvc.v1.AgentService.GetAgent:output_type -> agentsvc.v1.GetAgentResponse
+	5,  // 57: agentsvc.v1.AgentService.CreateAgent:output_type -> agentsvc.v1.CreateAgentResponse
+	7,  // 58: agentsvc.v1.AgentService.UpdateAgent:output_type -> agentsvc.v1.UpdateAgentResponse
+	9,  // 59: agentsvc.v1.AgentService.BatchUpdateAgents:output_type -> agentsvc.v1.BatchUpdateAgentsResponse
+	11, // 60: agentsvc.v1.AgentService.DeleteAgent:output_type -> agentsvc.v1.DeleteAgentResponse
+	13, // 61: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:output_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
+	15, // 62: agentsvc.v1.AgentService.GetAgentUsage:output_type -> agentsvc.v1.GetAgentUsageResponse
+	17, // 63: agentsvc.v1.AgentService.ListAgentVersions:output_type -> agentsvc.v1.ListAgentVersionsResponse
+	19, // 64: agentsvc.v1.AgentService.RollbackAgentVersion:output_type -> agentsvc.v1.RollbackAgentVersionResponse
+	21, // 65: agentsvc.v1.AgentService.WaitAgent:output_type -> agentsvc.v1.WaitAgentResponse
+	55, // [55:66] is the sub-list for method output_type
+	44, // [44:55] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_agent_service_proto_init() }
@@ -2104,6 +2259,7 @@ func file_agentsvc_v1_agent_service_proto_init() {
 		return
 	}
 	file_agentsvc_v1_agent_proto_init()
+	file_agentsvc_v1_agent_batch_proto_init()
 	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_freshness_proto_init()
 	file_agentsvc_v1_mutation_proto_init()
@@ -2113,17 +2269,17 @@ func file_agentsvc_v1_agent_service_proto_init() {
 	file_agentsvc_v1_agent_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_agentsvc_v1_agent_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_agentsvc_v1_agent_service_proto_msgTypes[6].OneofWrappers = []any{}
-	file_agentsvc_v1_agent_service_proto_msgTypes[10].OneofWrappers = []any{}
-	file_agentsvc_v1_agent_service_proto_msgTypes[14].OneofWrappers = []any{}
+	file_agentsvc_v1_agent_service_proto_msgTypes[12].OneofWrappers = []any{}
 	file_agentsvc_v1_agent_service_proto_msgTypes[16].OneofWrappers = []any{}
-	file_agentsvc_v1_agent_service_proto_msgTypes[17].OneofWrappers = []any{}
+	file_agentsvc_v1_agent_service_proto_msgTypes[18].OneofWrappers = []any{}
+	file_agentsvc_v1_agent_service_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_agent_service_proto_rawDesc), len(file_agentsvc_v1_agent_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -823,7 +823,10 @@ type Access struct {
 	// where no values are named. None if it refuses by status alone.
 	Refusal []*Condition `protobuf:"bytes,9,rep,name=refusal,proto3" json:"refusal,omitempty"`
 	// The part of the first target that the request names besides.
-	Part          *Part `protobuf:"bytes,10,opt,name=part,proto3" json:"part,omitempty"`
+	Part *Part `protobuf:"bytes,10,opt,name=part,proto3" json:"part,omitempty"`
+	// The method is one of ours that makes many changes, each by a call of this method of the vendor's, such as
+	// "AgentService.UpdateAgent". It is an operation, and so is each of them.
+	BatchOf       string `protobuf:"bytes,12,opt,name=batch_of,json=batchOf,proto3" json:"batch_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -928,6 +931,13 @@ func (x *Access) GetPart() *Part {
 	return nil
 }
 
+func (x *Access) GetBatchOf() string {
+	if x != nil {
+		return x.BatchOf
+	}
+	return ""
+}
+
 var file_agentsvc_v1_annotations_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -1020,7 +1030,7 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x02id\x18\b \x01(\tR\x02id\x12,\n" +
 	"\x06answer\x18\t \x03(\v2\x14.agentsvc.v1.BindingR\x06answer\x12,\n" +
 	"\x05where\x18\n" +
-	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xb6\x03\n" +
+	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xd1\x03\n" +
 	"\x06Access\x12+\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12-\n" +
 	"\atargets\x18\x02 \x03(\v2\x13.agentsvc.v1.TargetR\atargets\x12(\n" +
@@ -1032,7 +1042,8 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\bshown_by\x18\b \x01(\tR\ashownBy\x120\n" +
 	"\arefusal\x18\t \x03(\v2\x16.agentsvc.v1.ConditionR\arefusal\x12%\n" +
 	"\x04part\x18\n" +
-	" \x01(\v2\x11.agentsvc.v1.PartR\x04part*\x8e\x01\n" +
+	" \x01(\v2\x11.agentsvc.v1.PartR\x04part\x12\x19\n" +
+	"\bbatch_of\x18\f \x01(\tR\abatchOf*\x8e\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_LIST\x10\x01\x12\x0f\n" +

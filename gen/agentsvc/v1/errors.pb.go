@@ -77,6 +77,9 @@ const (
 	// The replica that took the call stops before it could answer; call again, and another takes it. A change goes on:
 	// repeat it with its idempotency key. Code UNAVAILABLE.
 	ErrorReason_ERROR_REASON_STOPPING ErrorReason = 21
+	// Some changes of a batch were not made; metadata holds the counts "total", "succeeded", "failed", "cancelled" and
+	// "unchanged". ListOperations with parent_operation shows which, and ResumeOperation tries them again. Code ABORTED.
+	ErrorReason_ERROR_REASON_BATCH_INCOMPLETE ErrorReason = 30
 )
 
 // Enum value maps for ErrorReason.
@@ -104,6 +107,7 @@ var (
 		19: "ERROR_REASON_CALLER_CANCELLED",
 		20: "ERROR_REASON_DEADLINE_EXCEEDED",
 		21: "ERROR_REASON_STOPPING",
+		30: "ERROR_REASON_BATCH_INCOMPLETE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -128,6 +132,7 @@ var (
 		"ERROR_REASON_CALLER_CANCELLED":       19,
 		"ERROR_REASON_DEADLINE_EXCEEDED":      20,
 		"ERROR_REASON_STOPPING":               21,
+		"ERROR_REASON_BATCH_INCOMPLETE":       30,
 	}
 )
 
@@ -162,7 +167,7 @@ var File_agentsvc_v1_errors_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\x80\x06\n" +
+	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xa3\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12 \n" +
@@ -186,7 +191,8 @@ const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12\x12!\n" +
 	"\x1dERROR_REASON_CALLER_CANCELLED\x10\x13\x12\"\n" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x14\x12\x19\n" +
-	"\x15ERROR_REASON_STOPPING\x10\x15B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x15ERROR_REASON_STOPPING\x10\x15\x12!\n" +
+	"\x1dERROR_REASON_BATCH_INCOMPLETE\x10\x1eB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_errors_proto_rawDescOnce sync.Once

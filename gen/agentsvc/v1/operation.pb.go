@@ -138,8 +138,13 @@ type Operation struct {
 	// When it may be sent, if the budget is used by nobody but those before it; absent once it has been claimed. Not in
 	// lists.
 	EstimatedStartTime *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=estimated_start_time,json=estimatedStartTime,proto3" json:"estimated_start_time,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Unique id of the batch that it is part of; empty if it is part of none.
+	ParentOperation string `protobuf:"bytes,30,opt,name=parent_operation,json=parentOperation,proto3" json:"parent_operation,omitempty"`
+	// How far it is, if it is a batch. A batch is RUNNING once one of its changes was taken up. It ends with the last
+	// of them: as CANCELLED if it was cancelled, else as FAILED with BATCH_INCOMPLETE if some were not made.
+	Batch         *BatchProgress `protobuf:"bytes,31,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
@@ -333,6 +338,20 @@ func (x *Operation) GetEstimatedStartTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Operation) GetParentOperation() string {
+	if x != nil {
+		return x.ParentOperation
+	}
+	return ""
+}
+
+func (x *Operation) GetBatch() *BatchProgress {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
 // ResourceRef names a resource.
 type ResourceRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -401,7 +420,7 @@ var File_agentsvc_v1_operation_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x9e\t\n" +
+	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/batch.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xfb\t\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.agentsvc.v1.Operation.StateR\x05state\x12\x16\n" +
@@ -429,7 +448,9 @@ const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\x06parent\x18\x14 \x01(\v2\x18.agentsvc.v1.ResourceRefR\x06parent\x12)\n" +
 	"\x10expected_version\x18\x15 \x01(\tR\x0fexpectedVersion\x12*\n" +
 	"\x0equeue_position\x18\x18 \x01(\x05H\x00R\rqueuePosition\x88\x01\x01\x12L\n" +
-	"\x14estimated_start_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x12estimatedStartTime\"\x7f\n" +
+	"\x14estimated_start_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x12estimatedStartTime\x12)\n" +
+	"\x10parent_operation\x18\x1e \x01(\tR\x0fparentOperation\x120\n" +
+	"\x05batch\x18\x1f \x01(\v2\x1a.agentsvc.v1.BatchProgressR\x05batch\"\x7f\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_QUEUED\x10\x01\x12\x11\n" +
@@ -465,6 +486,7 @@ var file_agentsvc_v1_operation_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 	(*status.Status)(nil),         // 5: google.rpc.Status
 	(*anypb.Any)(nil),             // 6: google.protobuf.Any
+	(*BatchProgress)(nil),         // 7: agentsvc.v1.BatchProgress
 }
 var file_agentsvc_v1_operation_proto_depIdxs = []int32{
 	0,  // 0: agentsvc.v1.Operation.state:type_name -> agentsvc.v1.Operation.State
@@ -479,11 +501,12 @@ var file_agentsvc_v1_operation_proto_depIdxs = []int32{
 	6,  // 9: agentsvc.v1.Operation.response:type_name -> google.protobuf.Any
 	2,  // 10: agentsvc.v1.Operation.parent:type_name -> agentsvc.v1.ResourceRef
 	4,  // 11: agentsvc.v1.Operation.estimated_start_time:type_name -> google.protobuf.Timestamp
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 12: agentsvc.v1.Operation.batch:type_name -> agentsvc.v1.BatchProgress
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_operation_proto_init() }
@@ -491,6 +514,7 @@ func file_agentsvc_v1_operation_proto_init() {
 	if File_agentsvc_v1_operation_proto != nil {
 		return
 	}
+	file_agentsvc_v1_batch_proto_init()
 	file_agentsvc_v1_mutation_proto_init()
 	file_agentsvc_v1_operation_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}

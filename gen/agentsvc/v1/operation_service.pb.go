@@ -287,8 +287,9 @@ type ListOperationsRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before, with otherwise the same request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// AIP-160 filter over state, method, team, requested_by, resource_kind, resource_uuid, create_time and finish_time;
-	// such as: state = "QUEUED" AND create_time > "2026-01-01T00:00:00Z".
+	// AIP-160 filter over state, method, team, requested_by, resource_kind, resource_uuid, parent_operation, create_time
+	// and finish_time; such as: state = "QUEUED" AND create_time > "2026-01-01T00:00:00Z", or for what a batch did not
+	// change: parent_operation = "…" AND state = "FAILED".
 	Filter        string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -595,6 +596,195 @@ func (x *CancelOperationResponse) GetOperation() *Operation {
 	return nil
 }
 
+type WatchOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique id of the operation.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOperationRequest) Reset() {
+	*x = WatchOperationRequest{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOperationRequest) ProtoMessage() {}
+
+func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
+func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WatchOperationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type WatchOperationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operation as it is now, without request and response.
+	Operation     *Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOperationResponse) Reset() {
+	*x = WatchOperationResponse{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOperationResponse) ProtoMessage() {}
+
+func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
+func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WatchOperationResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+type ResumeOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique id of the batch.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, for the audit history.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeOperationRequest) Reset() {
+	*x = ResumeOperationRequest{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeOperationRequest) ProtoMessage() {}
+
+func (x *ResumeOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeOperationRequest.ProtoReflect.Descriptor instead.
+func (*ResumeOperationRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ResumeOperationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResumeOperationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ResumeOperationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The new batch. Its idempotency_key is "resume:" and the id of the one before.
+	Operation     *Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeOperationResponse) Reset() {
+	*x = ResumeOperationResponse{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeOperationResponse) ProtoMessage() {}
+
+func (x *ResumeOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeOperationResponse.ProtoReflect.Descriptor instead.
+func (*ResumeOperationResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ResumeOperationResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 var File_agentsvc_v1_operation_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
@@ -632,14 +822,27 @@ const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"O\n" +
 	"\x17CancelOperationResponse\x124\n" +
-	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\x9f\x05\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation\"1\n" +
+	"\x15WatchOperationRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"N\n" +
+	"\x16WatchOperationResponse\x124\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation\"T\n" +
+	"\x16ResumeOperationRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"O\n" +
+	"\x17ResumeOperationResponse\x124\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\x90\a\n" +
 	"\x10OperationService\x12q\n" +
 	"\fGetOperation\x12 .agentsvc.v1.GetOperationRequest\x1a!.agentsvc.v1.GetOperationResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12f\n" +
 	"\x0eListOperations\x12\".agentsvc.v1.ListOperationsRequest\x1a#.agentsvc.v1.ListOperationsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12t\n" +
 	"\rWaitOperation\x12!.agentsvc.v1.WaitOperationRequest\x1a\".agentsvc.v1.WaitOperationResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
-	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12w\n" +
+	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12v\n" +
+	"\x0eWatchOperation\x12\".agentsvc.v1.WatchOperationRequest\x1a#.agentsvc.v1.WatchOperationResponse\"\x19\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
+	"\toperation\x12\x02id\x18\x010\x01\x12w\n" +
 	"\x0fCancelOperation\x12#.agentsvc.v1.CancelOperationRequest\x1a$.agentsvc.v1.CancelOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
+	"\toperation\x12\x02id\x18\x02\x12w\n" +
+	"\x0fResumeOperation\x12#.agentsvc.v1.ResumeOperationRequest\x1a$.agentsvc.v1.ResumeOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x02\x12f\n" +
 	"\x0eGetQueueStatus\x12\".agentsvc.v1.GetQueueStatusRequest\x1a#.agentsvc.v1.GetQueueStatusResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x01\x90\x02\x01\x12Y\n" +
 	"\n" +
@@ -657,7 +860,7 @@ func file_agentsvc_v1_operation_service_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_operation_service_proto_rawDescData
 }
 
-var file_agentsvc_v1_operation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_agentsvc_v1_operation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_agentsvc_v1_operation_service_proto_goTypes = []any{
 	(*GetQueueStatusRequest)(nil),   // 0: agentsvc.v1.GetQueueStatusRequest
 	(*GetQueueStatusResponse)(nil),  // 1: agentsvc.v1.GetQueueStatusResponse
@@ -671,36 +874,46 @@ var file_agentsvc_v1_operation_service_proto_goTypes = []any{
 	(*WaitOperationResponse)(nil),   // 9: agentsvc.v1.WaitOperationResponse
 	(*CancelOperationRequest)(nil),  // 10: agentsvc.v1.CancelOperationRequest
 	(*CancelOperationResponse)(nil), // 11: agentsvc.v1.CancelOperationResponse
-	(*QueueStatus)(nil),             // 12: agentsvc.v1.QueueStatus
-	(*durationpb.Duration)(nil),     // 13: google.protobuf.Duration
-	(*Operation)(nil),               // 14: agentsvc.v1.Operation
+	(*WatchOperationRequest)(nil),   // 12: agentsvc.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil),  // 13: agentsvc.v1.WatchOperationResponse
+	(*ResumeOperationRequest)(nil),  // 14: agentsvc.v1.ResumeOperationRequest
+	(*ResumeOperationResponse)(nil), // 15: agentsvc.v1.ResumeOperationResponse
+	(*QueueStatus)(nil),             // 16: agentsvc.v1.QueueStatus
+	(*durationpb.Duration)(nil),     // 17: google.protobuf.Duration
+	(*Operation)(nil),               // 18: agentsvc.v1.Operation
 }
 var file_agentsvc_v1_operation_service_proto_depIdxs = []int32{
-	12, // 0: agentsvc.v1.GetQueueStatusResponse.status:type_name -> agentsvc.v1.QueueStatus
-	13, // 1: agentsvc.v1.WatchQueueRequest.every:type_name -> google.protobuf.Duration
-	12, // 2: agentsvc.v1.WatchQueueResponse.status:type_name -> agentsvc.v1.QueueStatus
-	14, // 3: agentsvc.v1.GetOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	14, // 4: agentsvc.v1.ListOperationsResponse.operations:type_name -> agentsvc.v1.Operation
-	13, // 5: agentsvc.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
-	14, // 6: agentsvc.v1.WaitOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	14, // 7: agentsvc.v1.CancelOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	4,  // 8: agentsvc.v1.OperationService.GetOperation:input_type -> agentsvc.v1.GetOperationRequest
-	6,  // 9: agentsvc.v1.OperationService.ListOperations:input_type -> agentsvc.v1.ListOperationsRequest
-	8,  // 10: agentsvc.v1.OperationService.WaitOperation:input_type -> agentsvc.v1.WaitOperationRequest
-	10, // 11: agentsvc.v1.OperationService.CancelOperation:input_type -> agentsvc.v1.CancelOperationRequest
-	0,  // 12: agentsvc.v1.OperationService.GetQueueStatus:input_type -> agentsvc.v1.GetQueueStatusRequest
-	2,  // 13: agentsvc.v1.OperationService.WatchQueue:input_type -> agentsvc.v1.WatchQueueRequest
-	5,  // 14: agentsvc.v1.OperationService.GetOperation:output_type -> agentsvc.v1.GetOperationResponse
-	7,  // 15: agentsvc.v1.OperationService.ListOperations:output_type -> agentsvc.v1.ListOperationsResponse
-	9,  // 16: agentsvc.v1.OperationService.WaitOperation:output_type -> agentsvc.v1.WaitOperationResponse
-	11, // 17: agentsvc.v1.OperationService.CancelOperation:output_type -> agentsvc.v1.CancelOperationResponse
-	1,  // 18: agentsvc.v1.OperationService.GetQueueStatus:output_type -> agentsvc.v1.GetQueueStatusResponse
-	3,  // 19: agentsvc.v1.OperationService.WatchQueue:output_type -> agentsvc.v1.WatchQueueResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	16, // 0: agentsvc.v1.GetQueueStatusResponse.status:type_name -> agentsvc.v1.QueueStatus
+	17, // 1: agentsvc.v1.WatchQueueRequest.every:type_name -> google.protobuf.Duration
+	16, // 2: agentsvc.v1.WatchQueueResponse.status:type_name -> agentsvc.v1.QueueStatus
+	18, // 3: agentsvc.v1.GetOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	18, // 4: agentsvc.v1.ListOperationsResponse.operations:type_name -> agentsvc.v1.Operation
+	17, // 5: agentsvc.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
+	18, // 6: agentsvc.v1.WaitOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	18, // 7: agentsvc.v1.CancelOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	18, // 8: agentsvc.v1.WatchOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	18, // 9: agentsvc.v1.ResumeOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	4,  // 10: agentsvc.v1.OperationService.GetOperation:input_type -> agentsvc.v1.GetOperationRequest
+	6,  // 11: agentsvc.v1.OperationService.ListOperations:input_type -> agentsvc.v1.ListOperationsRequest
+	8,  // 12: agentsvc.v1.OperationService.WaitOperation:input_type -> agentsvc.v1.WaitOperationRequest
+	12, // 13: agentsvc.v1.OperationService.WatchOperation:input_type -> agentsvc.v1.WatchOperationRequest
+	10, // 14: agentsvc.v1.OperationService.CancelOperation:input_type -> agentsvc.v1.CancelOperationRequest
+	14, // 15: agentsvc.v1.OperationService.ResumeOperation:input_type -> agentsvc.v1.ResumeOperationRequest
+	0,  // 16: agentsvc.v1.OperationService.GetQueueStatus:input_type -> agentsvc.v1.GetQueueStatusRequest
+	2,  // 17: agentsvc.v1.OperationService.WatchQueue:input_type -> agentsvc.v1.WatchQueueRequest
+	5,  // 18: agentsvc.v1.OperationService.GetOperation:output_type -> agentsvc.v1.GetOperationResponse
+	7,  // 19: agentsvc.v1.OperationService.ListOperations:output_type -> agentsvc.v1.ListOperationsResponse
+	9,  // 20: agentsvc.v1.OperationService.WaitOperation:output_type -> agentsvc.v1.WaitOperationResponse
+	13, // 21: agentsvc.v1.OperationService.WatchOperation:output_type -> agentsvc.v1.WatchOperationResponse
+	11, // 22: agentsvc.v1.OperationService.CancelOperation:output_type -> agentsvc.v1.CancelOperationResponse
+	15, // 23: agentsvc.v1.OperationService.ResumeOperation:output_type -> agentsvc.v1.ResumeOperationResponse
+	1,  // 24: agentsvc.v1.OperationService.GetQueueStatus:output_type -> agentsvc.v1.GetQueueStatusResponse
+	3,  // 25: agentsvc.v1.OperationService.WatchQueue:output_type -> agentsvc.v1.WatchQueueResponse
+	18, // [18:26] is the sub-list for method output_type
+	10, // [10:18] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_operation_service_proto_init() }
@@ -717,7 +930,7 @@ func file_agentsvc_v1_operation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_operation_service_proto_rawDesc), len(file_agentsvc_v1_operation_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

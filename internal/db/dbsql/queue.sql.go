@@ -18,7 +18,7 @@ SELECT o.lane, o.team_id, t.name AS team, t.weight, t.backlog_limit,
        coalesce(extract(epoch FROM clock_timestamp() - min(o.created_at) FILTER (WHERE o.state = 'QUEUED')), -1)::double precision AS oldest_seconds
   FROM operations o
   JOIN teams t ON t.id = o.team_id
- WHERE o.account = $1 AND o.state IN ('QUEUED', 'RUNNING')
+ WHERE o.account = $1 AND o.state IN ('QUEUED', 'RUNNING') AND o.batch_total IS NULL
  GROUP BY o.lane, o.team_id, t.name, t.weight, t.backlog_limit
  ORDER BY t.name, o.lane
 `
@@ -130,10 +130,10 @@ SELECT count(*)
   FROM operations me
   JOIN operations o ON o.account = me.account AND o.state = 'QUEUED'
                    AND (o.lane, o.virtual_start, o.number) < (me.lane, me.virtual_start, me.number)
- WHERE me.id = $1 AND me.state = 'QUEUED'
+ WHERE me.id = $1 AND me.state = 'QUEUED' AND o.batch_total IS NULL
 `
 
-// How many operations go before one that is queued.
+// How many operations go before one that is queued. A batch is none: its changes are.
 func (q *Queries) QueuePosition(ctx context.Context, id uuid.UUID) (int64, error) {
 	row := q.db.QueryRow(ctx, queuePosition, id)
 	var count int64

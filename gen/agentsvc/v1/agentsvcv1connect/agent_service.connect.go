@@ -43,6 +43,9 @@ const (
 	// AgentServiceUpdateAgentProcedure is the fully-qualified name of the AgentService's UpdateAgent
 	// RPC.
 	AgentServiceUpdateAgentProcedure = "/agentsvc.v1.AgentService/UpdateAgent"
+	// AgentServiceBatchUpdateAgentsProcedure is the fully-qualified name of the AgentService's
+	// BatchUpdateAgents RPC.
+	AgentServiceBatchUpdateAgentsProcedure = "/agentsvc.v1.AgentService/BatchUpdateAgents"
 	// AgentServiceDeleteAgentProcedure is the fully-qualified name of the AgentService's DeleteAgent
 	// RPC.
 	AgentServiceDeleteAgentProcedure = "/agentsvc.v1.AgentService/DeleteAgent"
@@ -76,6 +79,13 @@ type AgentServiceClient interface {
 	// UpdateAgent changes the settings that the request gives and leaves the others. Name a field in
 	// update_mask to set it to zero or to clear it: temperature 0, no tags, an empty description.
 	UpdateAgent(context.Context, *v1.UpdateAgentRequest) (*v1.UpdateAgentResponse, error)
+	// BatchUpdateAgents makes one change to many agents of a team, such as replacing a model that is retired. Each agent's
+	// change is an UpdateAgent of its own, in the queue at its fair place; the batch is an operation as well, which ends
+	// when the last of them has. Either all of it is accepted or nothing. See ListOperations for what failed,
+	// CancelOperation, ResumeOperation and WatchOperation.
+	//
+	// Without async it answers when the batch has ended, with BATCH_INCOMPLETE if some agents were not changed.
+	BatchUpdateAgents(context.Context, *v1.BatchUpdateAgentsRequest) (*v1.BatchUpdateAgentsResponse, error)
 	// DeleteAgent deletes an agent, its keys and its routes. It is refused with FAILED_PRECONDITION while other
 	// agents route to it, unless force is set.
 	DeleteAgent(context.Context, *v1.DeleteAgentRequest) (*v1.DeleteAgentResponse, error)
@@ -133,6 +143,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("UpdateAgent")),
 			connect.WithClientOptions(opts...),
 		),
+		batchUpdateAgents: connect.NewClient[v1.BatchUpdateAgentsRequest, v1.BatchUpdateAgentsResponse](
+			httpClient,
+			baseURL+AgentServiceBatchUpdateAgentsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("BatchUpdateAgents")),
+			connect.WithClientOptions(opts...),
+		),
 		deleteAgent: connect.NewClient[v1.DeleteAgentRequest, v1.DeleteAgentResponse](
 			httpClient,
 			baseURL+AgentServiceDeleteAgentProcedure,
@@ -180,6 +196,7 @@ type agentServiceClient struct {
 	getAgent                        *connect.Client[v1.GetAgentRequest, v1.GetAgentResponse]
 	createAgent                     *connect.Client[v1.CreateAgentRequest, v1.CreateAgentResponse]
 	updateAgent                     *connect.Client[v1.UpdateAgentRequest, v1.UpdateAgentResponse]
+	batchUpdateAgents               *connect.Client[v1.BatchUpdateAgentsRequest, v1.BatchUpdateAgentsResponse]
 	deleteAgent                     *connect.Client[v1.DeleteAgentRequest, v1.DeleteAgentResponse]
 	updateAgentDeploymentVisibility *connect.Client[v1.UpdateAgentDeploymentVisibilityRequest, v1.UpdateAgentDeploymentVisibilityResponse]
 	getAgentUsage                   *connect.Client[v1.GetAgentUsageRequest, v1.GetAgentUsageResponse]
@@ -218,6 +235,15 @@ func (c *agentServiceClient) CreateAgent(ctx context.Context, req *v1.CreateAgen
 // UpdateAgent calls agentsvc.v1.AgentService.UpdateAgent.
 func (c *agentServiceClient) UpdateAgent(ctx context.Context, req *v1.UpdateAgentRequest) (*v1.UpdateAgentResponse, error) {
 	response, err := c.updateAgent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// BatchUpdateAgents calls agentsvc.v1.AgentService.BatchUpdateAgents.
+func (c *agentServiceClient) BatchUpdateAgents(ctx context.Context, req *v1.BatchUpdateAgentsRequest) (*v1.BatchUpdateAgentsResponse, error) {
+	response, err := c.batchUpdateAgents.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -288,6 +314,13 @@ type AgentServiceHandler interface {
 	// UpdateAgent changes the settings that the request gives and leaves the others. Name a field in
 	// update_mask to set it to zero or to clear it: temperature 0, no tags, an empty description.
 	UpdateAgent(context.Context, *v1.UpdateAgentRequest) (*v1.UpdateAgentResponse, error)
+	// BatchUpdateAgents makes one change to many agents of a team, such as replacing a model that is retired. Each agent's
+	// change is an UpdateAgent of its own, in the queue at its fair place; the batch is an operation as well, which ends
+	// when the last of them has. Either all of it is accepted or nothing. See ListOperations for what failed,
+	// CancelOperation, ResumeOperation and WatchOperation.
+	//
+	// Without async it answers when the batch has ended, with BATCH_INCOMPLETE if some agents were not changed.
+	BatchUpdateAgents(context.Context, *v1.BatchUpdateAgentsRequest) (*v1.BatchUpdateAgentsResponse, error)
 	// DeleteAgent deletes an agent, its keys and its routes. It is refused with FAILED_PRECONDITION while other
 	// agents route to it, unless force is set.
 	DeleteAgent(context.Context, *v1.DeleteAgentRequest) (*v1.DeleteAgentResponse, error)
@@ -341,6 +374,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("UpdateAgent")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceBatchUpdateAgentsHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceBatchUpdateAgentsProcedure,
+		svc.BatchUpdateAgents,
+		connect.WithSchema(agentServiceMethods.ByName("BatchUpdateAgents")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceDeleteAgentHandler := connect.NewUnaryHandlerSimple(
 		AgentServiceDeleteAgentProcedure,
 		svc.DeleteAgent,
@@ -389,6 +428,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceCreateAgentHandler.ServeHTTP(w, r)
 		case AgentServiceUpdateAgentProcedure:
 			agentServiceUpdateAgentHandler.ServeHTTP(w, r)
+		case AgentServiceBatchUpdateAgentsProcedure:
+			agentServiceBatchUpdateAgentsHandler.ServeHTTP(w, r)
 		case AgentServiceDeleteAgentProcedure:
 			agentServiceDeleteAgentHandler.ServeHTTP(w, r)
 		case AgentServiceUpdateAgentDeploymentVisibilityProcedure:
@@ -424,6 +465,10 @@ func (UnimplementedAgentServiceHandler) CreateAgent(context.Context, *v1.CreateA
 
 func (UnimplementedAgentServiceHandler) UpdateAgent(context.Context, *v1.UpdateAgentRequest) (*v1.UpdateAgentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.UpdateAgent is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) BatchUpdateAgents(context.Context, *v1.BatchUpdateAgentsRequest) (*v1.BatchUpdateAgentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.BatchUpdateAgents is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) DeleteAgent(context.Context, *v1.DeleteAgentRequest) (*v1.DeleteAgentResponse, error) {

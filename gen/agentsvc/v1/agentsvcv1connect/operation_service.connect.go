@@ -42,9 +42,15 @@ const (
 	// OperationServiceWaitOperationProcedure is the fully-qualified name of the OperationService's
 	// WaitOperation RPC.
 	OperationServiceWaitOperationProcedure = "/agentsvc.v1.OperationService/WaitOperation"
+	// OperationServiceWatchOperationProcedure is the fully-qualified name of the OperationService's
+	// WatchOperation RPC.
+	OperationServiceWatchOperationProcedure = "/agentsvc.v1.OperationService/WatchOperation"
 	// OperationServiceCancelOperationProcedure is the fully-qualified name of the OperationService's
 	// CancelOperation RPC.
 	OperationServiceCancelOperationProcedure = "/agentsvc.v1.OperationService/CancelOperation"
+	// OperationServiceResumeOperationProcedure is the fully-qualified name of the OperationService's
+	// ResumeOperation RPC.
+	OperationServiceResumeOperationProcedure = "/agentsvc.v1.OperationService/ResumeOperation"
 	// OperationServiceGetQueueStatusProcedure is the fully-qualified name of the OperationService's
 	// GetQueueStatus RPC.
 	OperationServiceGetQueueStatusProcedure = "/agentsvc.v1.OperationService/GetQueueStatus"
@@ -62,9 +68,21 @@ type OperationServiceClient interface {
 	// WaitOperation answers when the operation has ended, or as it stands when the timeout comes first. It
 	// hands out no secret: those are in the answer of the change itself.
 	WaitOperation(context.Context, *v1.WaitOperationRequest) (*v1.WaitOperationResponse, error)
+	// WatchOperation follows an operation: the first message comes at once, another whenever its state or the counts
+	// of its batch have changed, four a second at the most, and the last when it has ended. The messages leave out
+	// request and response. A watch without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	WatchOperation(context.Context, *v1.WatchOperationRequest) (*connect.ServerStreamForClient[v1.WatchOperationResponse], error)
 	// CancelOperation takes back an operation that was not sent to the vendor yet. One that was sent is
 	// refused with FAILED_PRECONDITION; cancelling a cancelled one changes nothing.
+	//
+	// Of a batch it takes back what was not sent yet. The batch ends as CANCELLED: at once, or when the last of
+	// those that were sent has ended.
 	CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error)
+	// ResumeOperation tries again what a batch that FAILED or was CANCELLED did not change, as a new batch, which is
+	// answered at once. A batch is resumed once: calling again answers the same new batch. It is refused with
+	// FAILED_PRECONDITION if all was changed, and if the update held secrets: those are erased when their change ends,
+	// so call BatchUpdateAgents again.
+	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
 	// GetQueueStatus answers what is left of the vendor's limits, what waits for it and for how long, whether the vendor
 	// answers, and who called it how often. Callers see the sums over all teams, and the parts of their own teams.
 	GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error)
@@ -104,10 +122,22 @@ func NewOperationServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		watchOperation: connect.NewClient[v1.WatchOperationRequest, v1.WatchOperationResponse](
+			httpClient,
+			baseURL+OperationServiceWatchOperationProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("WatchOperation")),
+			connect.WithClientOptions(opts...),
+		),
 		cancelOperation: connect.NewClient[v1.CancelOperationRequest, v1.CancelOperationResponse](
 			httpClient,
 			baseURL+OperationServiceCancelOperationProcedure,
 			connect.WithSchema(operationServiceMethods.ByName("CancelOperation")),
+			connect.WithClientOptions(opts...),
+		),
+		resumeOperation: connect.NewClient[v1.ResumeOperationRequest, v1.ResumeOperationResponse](
+			httpClient,
+			baseURL+OperationServiceResumeOperationProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("ResumeOperation")),
 			connect.WithClientOptions(opts...),
 		),
 		getQueueStatus: connect.NewClient[v1.GetQueueStatusRequest, v1.GetQueueStatusResponse](
@@ -131,7 +161,9 @@ type operationServiceClient struct {
 	getOperation    *connect.Client[v1.GetOperationRequest, v1.GetOperationResponse]
 	listOperations  *connect.Client[v1.ListOperationsRequest, v1.ListOperationsResponse]
 	waitOperation   *connect.Client[v1.WaitOperationRequest, v1.WaitOperationResponse]
+	watchOperation  *connect.Client[v1.WatchOperationRequest, v1.WatchOperationResponse]
 	cancelOperation *connect.Client[v1.CancelOperationRequest, v1.CancelOperationResponse]
+	resumeOperation *connect.Client[v1.ResumeOperationRequest, v1.ResumeOperationResponse]
 	getQueueStatus  *connect.Client[v1.GetQueueStatusRequest, v1.GetQueueStatusResponse]
 	watchQueue      *connect.Client[v1.WatchQueueRequest, v1.WatchQueueResponse]
 }
@@ -163,9 +195,23 @@ func (c *operationServiceClient) WaitOperation(ctx context.Context, req *v1.Wait
 	return nil, err
 }
 
+// WatchOperation calls agentsvc.v1.OperationService.WatchOperation.
+func (c *operationServiceClient) WatchOperation(ctx context.Context, req *v1.WatchOperationRequest) (*connect.ServerStreamForClient[v1.WatchOperationResponse], error) {
+	return c.watchOperation.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // CancelOperation calls agentsvc.v1.OperationService.CancelOperation.
 func (c *operationServiceClient) CancelOperation(ctx context.Context, req *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error) {
 	response, err := c.cancelOperation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ResumeOperation calls agentsvc.v1.OperationService.ResumeOperation.
+func (c *operationServiceClient) ResumeOperation(ctx context.Context, req *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error) {
+	response, err := c.resumeOperation.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -195,9 +241,21 @@ type OperationServiceHandler interface {
 	// WaitOperation answers when the operation has ended, or as it stands when the timeout comes first. It
 	// hands out no secret: those are in the answer of the change itself.
 	WaitOperation(context.Context, *v1.WaitOperationRequest) (*v1.WaitOperationResponse, error)
+	// WatchOperation follows an operation: the first message comes at once, another whenever its state or the counts
+	// of its batch have changed, four a second at the most, and the last when it has ended. The messages leave out
+	// request and response. A watch without a deadline of its own ends with DEADLINE_EXCEEDED after an hour.
+	WatchOperation(context.Context, *v1.WatchOperationRequest, *connect.ServerStream[v1.WatchOperationResponse]) error
 	// CancelOperation takes back an operation that was not sent to the vendor yet. One that was sent is
 	// refused with FAILED_PRECONDITION; cancelling a cancelled one changes nothing.
+	//
+	// Of a batch it takes back what was not sent yet. The batch ends as CANCELLED: at once, or when the last of
+	// those that were sent has ended.
 	CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error)
+	// ResumeOperation tries again what a batch that FAILED or was CANCELLED did not change, as a new batch, which is
+	// answered at once. A batch is resumed once: calling again answers the same new batch. It is refused with
+	// FAILED_PRECONDITION if all was changed, and if the update held secrets: those are erased when their change ends,
+	// so call BatchUpdateAgents again.
+	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
 	// GetQueueStatus answers what is left of the vendor's limits, what waits for it and for how long, whether the vendor
 	// answers, and who called it how often. Callers see the sums over all teams, and the parts of their own teams.
 	GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error)
@@ -233,10 +291,22 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	operationServiceWatchOperationHandler := connect.NewServerStreamHandlerSimple(
+		OperationServiceWatchOperationProcedure,
+		svc.WatchOperation,
+		connect.WithSchema(operationServiceMethods.ByName("WatchOperation")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operationServiceCancelOperationHandler := connect.NewUnaryHandlerSimple(
 		OperationServiceCancelOperationProcedure,
 		svc.CancelOperation,
 		connect.WithSchema(operationServiceMethods.ByName("CancelOperation")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationServiceResumeOperationHandler := connect.NewUnaryHandlerSimple(
+		OperationServiceResumeOperationProcedure,
+		svc.ResumeOperation,
+		connect.WithSchema(operationServiceMethods.ByName("ResumeOperation")),
 		connect.WithHandlerOptions(opts...),
 	)
 	operationServiceGetQueueStatusHandler := connect.NewUnaryHandlerSimple(
@@ -260,8 +330,12 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 			operationServiceListOperationsHandler.ServeHTTP(w, r)
 		case OperationServiceWaitOperationProcedure:
 			operationServiceWaitOperationHandler.ServeHTTP(w, r)
+		case OperationServiceWatchOperationProcedure:
+			operationServiceWatchOperationHandler.ServeHTTP(w, r)
 		case OperationServiceCancelOperationProcedure:
 			operationServiceCancelOperationHandler.ServeHTTP(w, r)
+		case OperationServiceResumeOperationProcedure:
+			operationServiceResumeOperationHandler.ServeHTTP(w, r)
 		case OperationServiceGetQueueStatusProcedure:
 			operationServiceGetQueueStatusHandler.ServeHTTP(w, r)
 		case OperationServiceWatchQueueProcedure:
@@ -287,8 +361,16 @@ func (UnimplementedOperationServiceHandler) WaitOperation(context.Context, *v1.W
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.WaitOperation is not implemented"))
 }
 
+func (UnimplementedOperationServiceHandler) WatchOperation(context.Context, *v1.WatchOperationRequest, *connect.ServerStream[v1.WatchOperationResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.WatchOperation is not implemented"))
+}
+
 func (UnimplementedOperationServiceHandler) CancelOperation(context.Context, *v1.CancelOperationRequest) (*v1.CancelOperationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.CancelOperation is not implemented"))
+}
+
+func (UnimplementedOperationServiceHandler) ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.ResumeOperation is not implemented"))
 }
 
 func (UnimplementedOperationServiceHandler) GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error) {

@@ -1,0 +1,163 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
+)
+
+// submitBatch writes a batch, as submit does a change.
+func (e *Engine) submitBatch(ctx context.Context, b *batch) (dbsql.Operation, error) {
+	if key := b.options.GetIdempotencyKey(); key != "" {
+		row, err := e.Store.OperationByKey(ctx, dbsql.OperationByKeyParams{TeamID: b.caller.ActingTeam.ID, IdempotencyKey: &key})
+		if err == nil {
+			return b.attach(row)
+		}
+		if !db.NoRows(err) {
+			return dbsql.Operation{}, fmt.Errorf("looking for an idempotency key: %w", err)
+		}
+	}
+	if err := e.planBatch(ctx, b); err != nil {
+		return dbsql.Operation{}, err
+	}
+	if err := b.forbidden(); err != nil {
+		return dbsql.Operation{}, err
+	}
+	rows, err := e.batchRows(b)
+	if err != nil {
+		return dbsql.Operation{}, err
+	}
+	row, err := e.insertBatch(ctx, b, rows)
+	for n := 1; db.CommitLost(err) && n <= submitTries; n++ { // as for a change: the same again finds out
+		if !pause(ctx, e.backoff(n)) {
+			break
+		}
+		row, err = e.insertBatch(ctx, b, rows)
+		if db.UniqueViolation(err, "operations_pkey") {
+			row, err = e.Store.OperationByID(ctx, b.id)
+		}
+	}
+	switch {
+	case errors.Is(err, errKeyTaken):
+		row, err = e.Store.OperationByKey(ctx, dbsql.OperationByKeyParams{TeamID: rows.batch.TeamID, IdempotencyKey: rows.batch.IdempotencyKey})
+		if err != nil {
+			return dbsql.Operation{}, fmt.Errorf("reading the operation of an idempotency key: %w", err)
+		}
+		return b.attach(row)
+	case db.CommitLost(err):
+		return dbsql.Operation{}, &fault.Error{
+			Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
+			Public:   fmt.Sprintf("our database went away while it took the batch; it may go on as operation %s: look before you repeat it", b.id),
+			Metadata: map[string]string{"operation": b.id.String()}, Cause: err,
+		}
+	case err != nil:
+		return dbsql.Operation{}, fmt.Errorf("submitting %s: %w", b.method.Name, err)
+	}
+	e.Log.DebugContext(ctx, "batch submitted", slog.String("operation", row.ID.String()), slog.Int("changes", len(rows.changes)))
+	e.wakeDispatcher()
+	e.tell(queued)
+	return row, nil
+}
+
+// batchRows are what a batch is written as.
+type batchRows struct {
+	batch   dbsql.InsertBatchParams
+	changes []dbsql.InsertBatchChangeParams
+}
+
+func (e *Engine) batchRows(b *batch) (batchRows, error) {
+	p, err := e.row(b.submission)
+	if err != nil {
+		return batchRows{}, err
+	}
+	total := int32(len(b.agents))
+	rows := batchRows{batch: dbsql.InsertBatchParams{
+		ID: p.ID, Account: p.Account, TeamID: p.TeamID, PrincipalID: p.PrincipalID, Actor: p.Actor, Method: p.Method,
+		ResourceKind: p.ResourceKind, OrderKey: p.OrderKey, IdempotencyKey: p.IdempotencyKey, RequestDigest: p.RequestDigest,
+		Request: p.Request, Reason: p.Reason, Lane: p.Lane, RequestID: p.RequestID, ClientAddress: p.ClientAddress, UserAgent: p.UserAgent,
+		BatchTotal: &total, BatchUnchanged: total - int32(len(b.changes)), BatchSealed: b.sealed,
+	}}
+	for _, change := range b.changes {
+		p, err := e.row(change)
+		if err != nil {
+			return batchRows{}, err
+		}
+		rows.changes = append(rows.changes, dbsql.InsertBatchChangeParams{
+			ID: p.ID, Account: p.Account, TeamID: p.TeamID, PrincipalID: p.PrincipalID, Actor: p.Actor, Method: p.Method,
+			ResourceKind: p.ResourceKind, ResourceUUID: p.ResourceUUID, ResourceName: p.ResourceName,
+			ParentKind: p.ParentKind, ParentUUID: p.ParentUUID, OrderKey: p.OrderKey, RequestDigest: p.RequestDigest,
+			Request: p.Request, SealedRequest: p.SealedRequest, Reason: p.Reason, ExpectedVersion: p.ExpectedVersion, Lane: p.Lane,
+			RequestID: p.RequestID, ClientAddress: p.ClientAddress, UserAgent: p.UserAgent, ParentOperationID: &b.id,
+		})
+	}
+	return rows, nil
+}
+
+// insertBatch writes everything in one commit. What has no answer goes to the server at
+// once, so that a thousand changes take few round trips.
+func (e *Engine) insertBatch(ctx context.Context, b *batch, rows batchRows) (row dbsql.Operation, err error) {
+	err = e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		places, err := e.reserveMany(ctx, q, b)
+		if err != nil {
+			return err
+		}
+		rows.batch.VirtualStart = places.VirtualStart
+		row, err = q.InsertBatch(ctx, rows.batch)
+		if db.NoRows(err) {
+			return errKeyTaken
+		}
+		if err != nil {
+			return err
+		}
+		if err := audit.Record(ctx, q, b.event(row)); err != nil {
+			return err
+		}
+		for i, change := range b.changes {
+			params := rows.changes[i]
+			params.VirtualStart = places.VirtualStart + float64(i)*places.Cost
+			if err := q.InsertBatchChange(ctx, params); err != nil {
+				return err
+			}
+			event := change.event(dbsql.Operation{ID: params.ID, TeamID: params.TeamID, Method: params.Method, Reason: params.Reason})
+			if err := audit.Record(ctx, q, event); err != nil {
+				return err
+			}
+		}
+		if len(b.changes) > 0 {
+			return nil
+		}
+		ended, err := e.endBatch(ctx, q, row.ID) // all is so already
+		if ended != nil {
+			row = *ended
+		}
+		return err
+	})
+	return row, err
+}
+
+// reserveMany takes the places of all changes in the queue, if it has room for them.
+func (e *Engine) reserveMany(ctx context.Context, q *db.Queries, b *batch) (dbsql.ReserveStartsRow, error) {
+	places, err := q.ReserveStarts(ctx, dbsql.ReserveStartsParams{
+		TeamID: b.caller.ActingTeam.ID, Account: e.Budget.Account(), Lane: lane(b.options), Places: int32(len(b.changes)),
+	})
+	if err != nil {
+		return places, fmt.Errorf("taking places in the queue: %w", err)
+	}
+	if places.Queued+int64(len(b.changes)) > int64(places.BacklogLimit) {
+		return places, &fault.Error{
+			Reason: pb.ErrorReason_ERROR_REASON_BACKLOG_FULL,
+			Public: fmt.Sprintf("team %q has %d changes waiting, and with the %d of this batch more than its limit of %d; come back when some are done",
+				places.Name, places.Queued, len(b.changes), places.BacklogLimit),
+			RetryAfter: backlogPause,
+			Metadata:   map[string]string{"quota": "team:" + places.Name},
+		}
+	}
+	return places, nil
+}
