@@ -44,8 +44,8 @@ func TestEveryMethodHasAWholeRule(t *testing.T) {
 			checkTargets(t, m, known)
 			checkPart(t, m)
 			checkReconcile(t, m)
-			if of := methods.API().BatchOf(m); m.Batch() && (of == nil || !of.Change()) {
-				t.Errorf("is a batch of %q, which is no change", m.Access.GetBatchOf())
+			if m.Batch() {
+				checkBatch(t, m)
 			}
 			// What is revealed is recorded, and nobody may keep it in a cache; streams are never cached.
 			if idempotent(t, m) != (reads(m) && !descriptor(m).IsStreamingServer()) {
@@ -55,6 +55,23 @@ func TestEveryMethodHasAWholeRule(t *testing.T) {
 				t.Error("MutationOptions go with every change, with every batch and with nothing else")
 			}
 		})
+	}
+}
+
+// checkBatch holds a batch to the rule of the change that it makes many of: whatever that
+// refers to is guarded in the batch as well.
+func checkBatch(t *testing.T, m *methods.Method) {
+	t.Helper()
+	of := methods.API().BatchOf(m)
+	if of == nil || !of.Change() {
+		t.Fatalf("is a batch of %q, which is no change", m.Access.GetBatchOf())
+	}
+	for _, target := range of.Access.GetTargets()[1:] {
+		want := proto.CloneOf(target)
+		want.Field = "update." + target.GetField()
+		if !slices.ContainsFunc(m.Access.GetTargets(), func(has *pb.Target) bool { return proto.Equal(has, want) }) {
+			t.Errorf("lacks the target %v", want)
+		}
 	}
 }
 

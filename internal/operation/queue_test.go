@@ -37,7 +37,11 @@ func TestTheQueueTellsWhereOneStands(t *testing.T) {
 		c.Budget = budget.New(c.Store, budget.DefaultAccount, budget.Limits{PerMinute: 2, PerHour: 100}, c.Log)
 	})
 	for range 2 {
-		if _, err := b.cfg.Budget.Take(t.Context(), budget.For{Purpose: budget.Change, Team: &b.caller.ActingTeam.ID}); err != nil {
+		call, err := b.cfg.Budget.Take(t.Context(), budget.For{Purpose: budget.Change, Team: &b.caller.ActingTeam.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.cfg.Budget.Observe(t.Context(), b.store.Queries, call, budget.Seen{Status: 200}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2072,7 +2072,7 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"t\n" +
 	"\x11WaitAgentResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xa0\x13\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xce\x13\n" +
 	"\fAgentService\x12s\n" +
 	"\n" +
 	"ListAgents\x12\x1e.agentsvc.v1.ListAgentsRequest\x1a\x1f.agentsvc.v1.ListAgentsResponse\"$\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/gen-ai/agents\x90\x02\x01\x12\x83\x01\n" +
@@ -2103,13 +2103,15 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"openai_key\x12\x1e\n" +
 	"\fcustom_model\x12\n" +
 	"model_uuid\x18\x01(\x01\x12#\n" +
-	"\fmodel_router\x12\x11model_router_uuid\x18\x01(\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\x1a\x18/v2/gen-ai/agents/{uuid}\x12\xd3\x02\n" +
-	"\x11BatchUpdateAgents\x12%.agentsvc.v1.BatchUpdateAgentsRequest\x1a&.agentsvc.v1.BatchUpdateAgentsResponse\"\xee\x01\xa2\xbb\x18\xe9\x01\b\x05\x12\x10\n" +
+	"\fmodel_router\x12\x11model_router_uuid\x18\x01(\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\x1a\x18/v2/gen-ai/agents/{uuid}\x12\x81\x03\n" +
+	"\x11BatchUpdateAgents\x12%.agentsvc.v1.BatchUpdateAgentsRequest\x1a&.agentsvc.v1.BatchUpdateAgentsResponse\"\x9c\x02\xa2\xbb\x18\x97\x02\b\x05\x12\x10\n" +
 	"\x05agent\x12\x05uuids\x18\x02\x12,\n" +
 	"\ranthropic_key\x12\x19update.anthropic_key_uuid\x18\x01\x12'\n" +
 	"\n" +
-	"openai_key\x12\x17update.open_ai_key_uuid\x18\x01\x126\n" +
-	"\x12model_provider_key\x12\x1eupdate.model_provider_key_uuid\x18\x01\x12*\n" +
+	"openai_key\x12\x17update.open_ai_key_uuid\x18\x01\x12=\n" +
+	"\ranthropic_key\x12\x1eupdate.model_provider_key_uuid\x18\x01:\n" +
+	"openai_key\x12%\n" +
+	"\fcustom_model\x12\x11update.model_uuid\x18\x01(\x01\x12*\n" +
 	"\fmodel_router\x12\x18update.model_router_uuid\x18\x01b\x18AgentService.UpdateAgent\x12\x8b\x01\n" +
 	"\vDeleteAgent\x12\x1f.agentsvc.v1.DeleteAgentRequest\x1a .agentsvc.v1.DeleteAgentResponse\"9\xa2\xbb\x18\x15\b\x06\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02\x1a*\x18/v2/gen-ai/agents/{uuid}\x12\xe0\x01\n" +
