@@ -115,7 +115,7 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	copied := mirror.New(mirror.Config{Store: store, Client: client, Budget: account, Tokens: tokens, Log: log, SyncEvery: cfg.SyncEvery})
 	engine, err := operation.New(operation.Config{
 		Store: store, Vendor: client, Budget: account, History: copied, Ring: ring, Log: log, Rules: service.Rules(copied),
-		Worker: workerName(), Concurrency: max(cfg.Workers, 1), Lease: cfg.Lease,
+		Worker: workerName(), Concurrency: max(cfg.Workers, 1), Lease: cfg.Lease, Backlog: cfg.Backlog,
 	})
 	if err != nil {
 		return nil, err

@@ -213,6 +213,13 @@ type Room struct {
 	probe    bool
 }
 
+// Passes says whether the calls of the room pass a multiple of so many, counted over all
+// calls there ever were, and which.
+func (r Room) Passes(every int64) (multiple int64, passes bool) {
+	multiple = (r.lastCall + int64(r.Calls)) / every
+	return multiple, multiple > r.lastCall/every
+}
+
 // Available locks the account and says how many calls, up to most, may go now. The
 // lock holds until q's transaction ends, so the room stays until [Budget.Grant].
 func (b *Budget) Available(ctx context.Context, q *db.Queries, p Purpose, most int) (Room, error) {

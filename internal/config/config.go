@@ -40,6 +40,9 @@ type Config struct {
 	// the vendor, less at a simulator whose windows are scaled down. RateGuard
 	// (AGENTSVC_RATE_GUARD) lengthens both, for clocks that run at different speeds.
 	MinuteWindow, HourWindow, RateGuard time.Duration
+	// Backlog (AGENTSVC_BACKLOG) is how many changes of all teams may wait before more are
+	// refused.
+	Backlog int
 	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once; 0: it
 	// makes none and only serves.
 	Workers int
@@ -64,6 +67,7 @@ func Default() Config {
 		MinuteWindow:  time.Minute,
 		HourWindow:    time.Hour,
 		RateGuard:     100 * time.Millisecond,
+		Backlog:       10_000,
 		Workers:       16,
 		SyncEvery:     time.Minute,
 		Lease:         15 * time.Second,
@@ -114,6 +118,7 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 	duration("AGENTSVC_RATE_MINUTE_WINDOW", &c.MinuteWindow)
 	duration("AGENTSVC_RATE_HOUR_WINDOW", &c.HourWindow)
 	duration("AGENTSVC_RATE_GUARD", &c.RateGuard)
+	number("AGENTSVC_BACKLOG", &c.Backlog)
 	number("AGENTSVC_WORKERS", &c.Workers)
 	number("AGENTSVC_DATABASE_CONNS", &c.DatabaseConns)
 	duration("AGENTSVC_SYNC_EVERY", &c.SyncEvery)
@@ -156,6 +161,7 @@ func (c Config) validate() error {
 	wrong(c.MinuteWindow < time.Second || c.HourWindow < c.MinuteWindow,
 		"AGENTSVC_RATE_MINUTE_WINDOW must be at least 1s, and AGENTSVC_RATE_HOUR_WINDOW no shorter than that")
 	wrong(c.RateGuard <= 0 || c.RateGuard >= c.MinuteWindow, "AGENTSVC_RATE_GUARD must be more than 0 and less than AGENTSVC_RATE_MINUTE_WINDOW")
+	wrong(c.Backlog < 1 || c.Backlog > 1_000_000, "AGENTSVC_BACKLOG must be 1 to 1000000")
 	wrong(c.Workers < 0 || c.Workers > 1000, "AGENTSVC_WORKERS must be 0 to 1000")
 	wrong(c.DatabaseConns < 4, "AGENTSVC_DATABASE_CONNS must be at least 4")
 	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")

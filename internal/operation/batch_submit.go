@@ -146,18 +146,13 @@ func (e *Engine) insertBatch(ctx context.Context, b *batch, rows batchRows) (row
 func (e *Engine) reserveMany(ctx context.Context, q *db.Queries, b *batch) (dbsql.ReserveStartsRow, error) {
 	places, err := q.ReserveStarts(ctx, dbsql.ReserveStartsParams{
 		TeamID: b.caller.ActingTeam.ID, Account: e.Budget.Account(), Lane: lane(b.options), Places: int32(len(b.changes)),
+		Backlog: int32(e.Backlog),
 	})
 	if err != nil {
 		return places, fmt.Errorf("taking places in the queue: %w", err)
 	}
-	if places.Queued+int64(len(b.changes)) > int64(places.BacklogLimit) {
-		return places, &fault.Error{
-			Reason: pb.ErrorReason_ERROR_REASON_BACKLOG_FULL,
-			Public: fmt.Sprintf("team %q has %d changes waiting, and with the %d of this batch more than its limit of %d; come back when some are done",
-				places.Name, places.Queued, len(b.changes), places.BacklogLimit),
-			RetryAfter: backlogPause,
-			Metadata:   map[string]string{"quota": "team:" + places.Name},
-		}
+	waiting := backlog{
+		team: places.Name, queued: places.Queued, limit: int64(places.BacklogLimit), byAll: places.QueuedByAll, most: int64(e.Backlog),
 	}
-	return places, nil
+	return places, waiting.room(int64(len(b.changes)))
 }

@@ -68,6 +68,12 @@ type Config struct {
 	Quiet time.Duration
 	// Backoff is the first pause before a retry; it doubles up to a minute; 0: 500 ms.
 	Backoff time.Duration
+	// Backlog is how many changes of all teams may be queued before more are refused; 0:
+	// 10,000, which takes the vendor two hours.
+	Backlog int
+	// Patience is how long what is queued waits at the most behind more urgent lanes before
+	// some turns are its own; 0: a minute.
+	Patience time.Duration
 	// MaxTries is how often an operation is taken up before it fails; 0: 12, which
 	// is about six minutes of retries.
 	MaxTries int
@@ -84,6 +90,10 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxWait, time.Minute)
 	set(&c.Quiet, 5*time.Second)
 	set(&c.Backoff, 500*time.Millisecond)
+	set(&c.Patience, time.Minute)
+	if c.Backlog == 0 {
+		c.Backlog = 10_000
+	}
 	if c.Concurrency == 0 {
 		c.Concurrency = 16
 	}

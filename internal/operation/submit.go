@@ -38,9 +38,6 @@ type submission struct {
 	alsoKeys []string
 }
 
-// backlogPause is when a team whose backlog is full is told to come back.
-const backlogPause = 15 * time.Second
-
 // prepare checks all that the request alone tells.
 func (e *Engine) prepare(caller identity.Caller, req proto.Message) (*submission, error) {
 	m := e.api.ByRequest(req)
@@ -263,20 +260,15 @@ func (s *submission) attach(row dbsql.Operation) (dbsql.Operation, error) {
 // reserve takes the team's place in the queue, if it has room.
 func (e *Engine) reserve(ctx context.Context, s *submission) (virtualStart float64, err error) {
 	place, err := e.Store.ReserveStart(ctx, dbsql.ReserveStartParams{
-		TeamID: s.caller.ActingTeam.ID, Account: e.Budget.Account(), Lane: lane(s.options),
+		TeamID: s.caller.ActingTeam.ID, Account: e.Budget.Account(), Lane: lane(s.options), Backlog: int32(e.Backlog),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("taking a place in the queue: %w", err)
 	}
-	if place.Queued >= int64(place.BacklogLimit) {
-		return 0, &fault.Error{
-			Reason:     pb.ErrorReason_ERROR_REASON_BACKLOG_FULL,
-			Public:     fmt.Sprintf("team %q has %d changes waiting, which is its limit; come back when some are done", place.Name, place.BacklogLimit),
-			RetryAfter: backlogPause,
-			Metadata:   map[string]string{"quota": "team:" + place.Name},
-		}
+	waiting := backlog{
+		team: place.Name, queued: place.Queued, limit: int64(place.BacklogLimit), byAll: place.QueuedByAll, most: int64(e.Backlog),
 	}
-	return place.VirtualStart, nil
+	return place.VirtualStart, waiting.room(1)
 }
 
 func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {

@@ -125,7 +125,7 @@ func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Dur
 			wait = min(room.Wait, idlePoll)
 			return nil
 		}
-		rows, err := e.take(ctx, q, room.Calls)
+		rows, err := e.take(ctx, q, room)
 		if err != nil {
 			return err
 		}
@@ -182,8 +182,8 @@ func (e *Engine) abandonedDue() bool {
 	return true
 }
 
-func (e *Engine) take(ctx context.Context, q *db.Queries, n int) ([]dbsql.Operation, error) {
-	worker := e.Worker
+func (e *Engine) take(ctx context.Context, q *db.Queries, room budget.Room) ([]dbsql.Operation, error) {
+	worker, n := e.Worker, room.Calls
 	var rows []dbsql.Operation
 	if e.abandonedDue() {
 		var err error
@@ -195,20 +195,16 @@ func (e *Engine) take(ctx context.Context, q *db.Queries, n int) ([]dbsql.Operat
 		}
 	}
 	if n -= len(rows); n > 0 {
-		fresh, err := q.ClaimQueued(ctx, dbsql.ClaimQueuedParams{
-			Worker: &worker, LeaseSeconds: e.Lease.Seconds(), Account: e.Budget.Account(), AtMost: int32(n),
-		})
+		aged, err := e.takeAged(ctx, q, room)
 		if err != nil {
-			return nil, fmt.Errorf("claiming queued operations: %w", err)
+			return nil, err
 		}
-		clock := map[int16]float64{}
-		for _, row := range fresh {
-			clock[row.Lane] = max(clock[row.Lane], row.VirtualStart)
-		}
-		for lane, at := range clock {
-			if err := q.AdvanceClock(ctx, dbsql.AdvanceClockParams{Account: e.Budget.Account(), Lane: lane, VirtualTime: at}); err != nil {
-				return nil, fmt.Errorf("advancing the clock of the queue: %w", err)
-			}
+		rows, n = append(rows, aged...), n-len(aged)
+	}
+	if n > 0 {
+		fresh, err := e.takeQueued(ctx, q, urgentLane, 0, n)
+		if err != nil {
+			return nil, err
 		}
 		rows = append(rows, fresh...)
 	}

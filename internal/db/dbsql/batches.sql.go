@@ -594,13 +594,15 @@ const reserveStarts = `-- name: ReserveStarts :one
 WITH team AS (
     SELECT t.id, t.name, t.backlog_limit, 1.0::double precision / t.weight AS cost,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.team_id = t.id AND o.state = 'QUEUED'
-                                   LIMIT t.backlog_limit) AS waiting) AS queued
-      FROM teams t WHERE t.id = $2
+                                   LIMIT t.backlog_limit) AS waiting) AS queued,
+           (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.account = $2 AND o.state = 'QUEUED'
+                                   LIMIT $3::integer) AS waiting) AS queued_by_all
+      FROM teams t WHERE t.id = $4
 ), reserved AS (
     INSERT INTO fair_teams AS f (account, lane, team_id, virtual_finish)
     SELECT c.account, c.lane, team.id, c.virtual_time + team.cost * $1::integer
       FROM fair_clocks c, team
-     WHERE c.account = $3 AND c.lane = $4
+     WHERE c.account = $2 AND c.lane = $5
     ON CONFLICT (account, lane, team_id) DO UPDATE
        SET virtual_finish = greatest(f.virtual_finish,
                (SELECT c.virtual_time FROM fair_clocks c WHERE c.account = f.account AND c.lane = f.lane))
@@ -608,14 +610,15 @@ WITH team AS (
     RETURNING f.virtual_finish
 )
 SELECT (reserved.virtual_finish - team.cost * $1::integer)::double precision AS virtual_start,
-       team.cost::double precision AS cost, team.name, team.queued, team.backlog_limit
+       team.cost::double precision AS cost, team.name, team.queued, team.backlog_limit, team.queued_by_all
   FROM team, reserved
 `
 
 type ReserveStartsParams struct {
 	Places  int32
-	TeamID  uuid.UUID
 	Account string
+	Backlog int32
+	TeamID  uuid.UUID
 	Lane    int16
 }
 
@@ -625,6 +628,7 @@ type ReserveStartsRow struct {
 	Name         string
 	Queued       int64
 	BacklogLimit int32
+	QueuedByAll  int64
 }
 
 // As ReserveStart, for several operations of a team at once: the first takes the place
@@ -633,8 +637,9 @@ type ReserveStartsRow struct {
 func (q *Queries) ReserveStarts(ctx context.Context, arg ReserveStartsParams) (ReserveStartsRow, error) {
 	row := q.db.QueryRow(ctx, reserveStarts,
 		arg.Places,
-		arg.TeamID,
 		arg.Account,
+		arg.Backlog,
+		arg.TeamID,
 		arg.Lane,
 	)
 	var i ReserveStartsRow
@@ -644,6 +649,7 @@ func (q *Queries) ReserveStarts(ctx context.Context, arg ReserveStartsParams) (R
 		&i.Name,
 		&i.Queued,
 		&i.BacklogLimit,
+		&i.QueuedByAll,
 	)
 	return i, err
 }

@@ -197,6 +197,7 @@ const claimQueued = `-- name: ClaimQueued :many
 WITH picked AS MATERIALIZED (
     SELECT o.id FROM operations o
      WHERE o.account = $3 AND o.state = 'QUEUED' AND o.available_at <= clock_timestamp()
+       AND o.lane >= $4 AND o.created_at <= clock_timestamp() - make_interval(secs => $5::double precision)
        AND NOT EXISTS (SELECT 1 FROM operations r
                         WHERE r.account = o.account AND r.order_key = o.order_key AND r.state = 'RUNNING')
        AND NOT EXISTS (SELECT 1 FROM operations q
@@ -212,7 +213,7 @@ WITH picked AS MATERIALIZED (
                           AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
                        OFFSET 0)
      ORDER BY o.lane, o.virtual_start, o.number
-     LIMIT $4
+     LIMIT $6
        FOR UPDATE SKIP LOCKED
 )
 UPDATE operations
@@ -224,12 +225,16 @@ RETURNING operations.id, operations.number, operations.account, operations.team_
 `
 
 type ClaimQueuedParams struct {
-	Worker       *string
-	LeaseSeconds float64
-	Account      string
-	AtMost       int32
+	Worker        *string
+	LeaseSeconds  float64
+	Account       string
+	LowestLane    int16
+	WaitedSeconds float64
+	AtMost        int32
 }
 
+// Of the lanes from the lowest on, what has waited for so long: all of them and no time, or those whose turn
+// it is although others go before them.
 // The next operations in fair order. One that shares a key with one that runs, or with
 // an older one in the queue, waits its turn without holding up the others: so it has all
 // its keys at once or none of them, and two cannot wait for each other. That no two run
@@ -242,6 +247,8 @@ func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Ope
 		arg.Worker,
 		arg.LeaseSeconds,
 		arg.Account,
+		arg.LowestLane,
+		arg.WaitedSeconds,
 		arg.AtMost,
 	)
 	if err != nil {
@@ -644,6 +651,24 @@ func (q *Queries) OperationsEnded(ctx context.Context, ids []uuid.UUID) ([]uuid.
 	return items, nil
 }
 
+const othersGoFirst = `-- name: OthersGoFirst :one
+SELECT EXISTS (SELECT 1 FROM operations
+                WHERE account = $1 AND state = 'QUEUED' AND lane < $2 AND available_at <= clock_timestamp())
+`
+
+type OthersGoFirstParams struct {
+	Account string
+	Lane    int16
+}
+
+// Whether something waits in a more urgent lane.
+func (q *Queries) OthersGoFirst(ctx context.Context, arg OthersGoFirstParams) (bool, error) {
+	row := q.db.QueryRow(ctx, othersGoFirst, arg.Account, arg.Lane)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const parkOperation = `-- name: ParkOperation :execrows
 UPDATE operations
    SET lease = gen_random_uuid(), leased_by = NULL,
@@ -736,26 +761,30 @@ WITH loose AS MATERIALIZED (
 ), team AS (
     SELECT t.id, t.name, t.backlog_limit, 1.0::double precision / t.weight AS cost,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.team_id = t.id AND o.state = 'QUEUED'
-                                   LIMIT t.backlog_limit) AS waiting) AS queued
-      FROM teams t WHERE t.id = $1
+                                   LIMIT t.backlog_limit) AS waiting) AS queued,
+           (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.account = $1 AND o.state = 'QUEUED'
+                                   LIMIT $2::integer) AS waiting) AS queued_by_all
+      FROM teams t WHERE t.id = $3
 ), reserved AS (
     INSERT INTO fair_teams AS f (account, lane, team_id, virtual_finish)
     SELECT c.account, c.lane, team.id, c.virtual_time + team.cost
       FROM fair_clocks c, team, loose
-     WHERE c.account = $2 AND c.lane = $3 AND loose.setting = 'off'
+     WHERE c.account = $1 AND c.lane = $4 AND loose.setting = 'off'
     ON CONFLICT (account, lane, team_id) DO UPDATE
        SET virtual_finish = greatest(f.virtual_finish,
                (SELECT c.virtual_time FROM fair_clocks c WHERE c.account = f.account AND c.lane = f.lane))
                + (SELECT cost FROM team)
     RETURNING f.virtual_finish
 )
-SELECT (reserved.virtual_finish - team.cost)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit
+SELECT (reserved.virtual_finish - team.cost)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit,
+       team.queued_by_all
   FROM team, reserved
 `
 
 type ReserveStartParams struct {
-	TeamID  uuid.UUID
 	Account string
+	Backlog int32
+	TeamID  uuid.UUID
 	Lane    int16
 }
 
@@ -764,6 +793,7 @@ type ReserveStartRow struct {
 	Name         string
 	Queued       int64
 	BacklogLimit int32
+	QueuedByAll  int64
 }
 
 // Start-time fair queueing: a team takes its place in the lane, where its last
@@ -773,13 +803,19 @@ type ReserveStartRow struct {
 // the other submissions of the team until the commit. Only fairness hangs on it, so its
 // commit need not wait for the disk, and a place that nobody takes costs nothing.
 func (q *Queries) ReserveStart(ctx context.Context, arg ReserveStartParams) (ReserveStartRow, error) {
-	row := q.db.QueryRow(ctx, reserveStart, arg.TeamID, arg.Account, arg.Lane)
+	row := q.db.QueryRow(ctx, reserveStart,
+		arg.Account,
+		arg.Backlog,
+		arg.TeamID,
+		arg.Lane,
+	)
 	var i ReserveStartRow
 	err := row.Scan(
 		&i.VirtualStart,
 		&i.Name,
 		&i.Queued,
 		&i.BacklogLimit,
+		&i.QueuedByAll,
 	)
 	return i, err
 }

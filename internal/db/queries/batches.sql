@@ -5,7 +5,9 @@
 WITH team AS (
     SELECT t.id, t.name, t.backlog_limit, 1.0::double precision / t.weight AS cost,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.team_id = t.id AND o.state = 'QUEUED'
-                                   LIMIT t.backlog_limit) AS waiting) AS queued
+                                   LIMIT t.backlog_limit) AS waiting) AS queued,
+           (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.account = @account AND o.state = 'QUEUED'
+                                   LIMIT @backlog::integer) AS waiting) AS queued_by_all
       FROM teams t WHERE t.id = @team_id
 ), reserved AS (
     INSERT INTO fair_teams AS f (account, lane, team_id, virtual_finish)
@@ -19,7 +21,7 @@ WITH team AS (
     RETURNING f.virtual_finish
 )
 SELECT (reserved.virtual_finish - team.cost * @places::integer)::double precision AS virtual_start,
-       team.cost::double precision AS cost, team.name, team.queued, team.backlog_limit
+       team.cost::double precision AS cost, team.name, team.queued, team.backlog_limit, team.queued_by_all
   FROM team, reserved;
 
 -- name: InsertBatch :one

@@ -10,7 +10,9 @@ WITH loose AS MATERIALIZED (
 ), team AS (
     SELECT t.id, t.name, t.backlog_limit, 1.0::double precision / t.weight AS cost,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.team_id = t.id AND o.state = 'QUEUED'
-                                   LIMIT t.backlog_limit) AS waiting) AS queued
+                                   LIMIT t.backlog_limit) AS waiting) AS queued,
+           (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.account = @account AND o.state = 'QUEUED'
+                                   LIMIT @backlog::integer) AS waiting) AS queued_by_all
       FROM teams t WHERE t.id = @team_id
 ), reserved AS (
     INSERT INTO fair_teams AS f (account, lane, team_id, virtual_finish)
@@ -23,7 +25,8 @@ WITH loose AS MATERIALIZED (
                + (SELECT cost FROM team)
     RETURNING f.virtual_finish
 )
-SELECT (reserved.virtual_finish - team.cost)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit
+SELECT (reserved.virtual_finish - team.cost)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit,
+       team.queued_by_all
   FROM team, reserved;
 
 -- name: InsertOperation :one
@@ -70,6 +73,8 @@ UPDATE operations
 RETURNING operations.*;
 
 -- name: ClaimQueued :many
+-- Of the lanes from the lowest on, what has waited for so long: all of them and no time, or those whose turn
+-- it is although others go before them.
 -- The next operations in fair order. One that shares a key with one that runs, or with
 -- an older one in the queue, waits its turn without holding up the others: so it has all
 -- its keys at once or none of them, and two cannot wait for each other. That no two run
@@ -80,6 +85,7 @@ RETURNING operations.*;
 WITH picked AS MATERIALIZED (
     SELECT o.id FROM operations o
      WHERE o.account = @account AND o.state = 'QUEUED' AND o.available_at <= clock_timestamp()
+       AND o.lane >= @lowest_lane AND o.created_at <= clock_timestamp() - make_interval(secs => @waited_seconds::double precision)
        AND NOT EXISTS (SELECT 1 FROM operations r
                         WHERE r.account = o.account AND r.order_key = o.order_key AND r.state = 'RUNNING')
        AND NOT EXISTS (SELECT 1 FROM operations q
@@ -104,6 +110,11 @@ UPDATE operations
   FROM picked
  WHERE operations.id = picked.id
 RETURNING operations.*;
+
+-- name: OthersGoFirst :one
+-- Whether something waits in a more urgent lane.
+SELECT EXISTS (SELECT 1 FROM operations
+                WHERE account = @account AND state = 'QUEUED' AND lane < @lane AND available_at <= clock_timestamp());
 
 -- name: AdvanceClock :exec
 UPDATE fair_clocks SET virtual_time = greatest(virtual_time, @virtual_time::double precision)

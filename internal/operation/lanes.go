@@ -1,0 +1,69 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+)
+
+// Lanes by urgency, as the database has them.
+const (
+	urgentLane = int16(pb.MutationOptions_LANE_INTERACTIVE)
+	normalLane = int16(pb.MutationOptions_LANE_NORMAL)
+	bulkLane   = int16(pb.MutationOptions_LANE_BULK)
+)
+
+// agedEvery is how many calls go by until one is for what has waited too long behind more
+// urgent lanes.
+const agedEvery = 10
+
+// takeAged takes what has waited too long, when it is its turn: one call of ten, in turn for
+// the two lanes that can be kept waiting. So no flood keeps a lane from moving, and what is
+// urgent loses a tenth at the most. The calls' own numbers tell whose turn it is, so all
+// replicas agree. Where nothing more urgent waits the usual order is fair already.
+func (e *Engine) takeAged(ctx context.Context, q *db.Queries, room budget.Room) ([]dbsql.Operation, error) {
+	turn, due := room.Passes(agedEvery)
+	if !due {
+		return nil, nil
+	}
+	lane := normalLane
+	if turn%2 == 0 {
+		lane = bulkLane
+	}
+	others, err := q.OthersGoFirst(ctx, dbsql.OthersGoFirstParams{Account: e.Budget.Account(), Lane: lane})
+	if err != nil {
+		return nil, fmt.Errorf("looking into the more urgent lanes: %w", err)
+	}
+	if !others {
+		return nil, nil
+	}
+	return e.takeQueued(ctx, q, lane, e.Patience, 1)
+}
+
+// takeQueued takes up to n queued operations in fair order, of the lanes from the lowest on
+// and those that have waited so long.
+func (e *Engine) takeQueued(ctx context.Context, q *db.Queries, lowest int16, waited time.Duration, n int) ([]dbsql.Operation, error) {
+	worker := e.Worker
+	rows, err := q.ClaimQueued(ctx, dbsql.ClaimQueuedParams{
+		Worker: &worker, LeaseSeconds: e.Lease.Seconds(), Account: e.Budget.Account(), AtMost: int32(n),
+		LowestLane: lowest, WaitedSeconds: waited.Seconds(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claiming queued operations: %w", err)
+	}
+	clock := map[int16]float64{}
+	for _, row := range rows {
+		clock[row.Lane] = max(clock[row.Lane], row.VirtualStart)
+	}
+	for lane, at := range clock {
+		if err := q.AdvanceClock(ctx, dbsql.AdvanceClockParams{Account: e.Budget.Account(), Lane: lane, VirtualTime: at}); err != nil {
+			return nil, fmt.Errorf("advancing the clock of the queue: %w", err)
+		}
+	}
+	return rows, nil
+}
