@@ -83,7 +83,7 @@ func (h *hand) burst(ctx context.Context) {
 		id = a.id
 	}
 	var burst []*deed
-	for range 3 {
+	for range min(3, h.share-len(h.deeds)) {
 		d := h.of(updating(id, h.mark()), true, nil)
 		h.deeds, burst = append(h.deeds, d), append(burst, d)
 		h.send(ctx, d, true)
@@ -138,15 +138,19 @@ func (h *hand) insist(ctx context.Context, d *deed) {
 func (h *hand) send(ctx context.Context, d *deed, async bool) made {
 	again := -1
 	var m made
+	twin := h.twin(ctx, d, async)
 	err := h.ask(ctx, func(ctx context.Context, c *client) error {
 		again++
 		var err error
-		m, err = d.do(ctx, c, &pb.MutationOptions{
-			Team: h.team.name, IdempotencyKey: d.mark, Reason: "chaos " + d.mark, Async: async,
-		})
+		m, err = d.do(ctx, c, h.options(d, async))
 		return err
 	})
 	h.run.repeats.Add(int64(again))
+	defer func() {
+		if other := <-twin; other != "" && d.operation != "" && other != d.operation {
+			h.run.t.Errorf("%s became two operations, %s and %s", d.mark, d.operation, other)
+		}
+	}()
 	switch {
 	case err == nil:
 		d.operation = m.operation.GetId()
@@ -163,6 +167,31 @@ func (h *hand) send(ctx context.Context, d *deed, async bool) made {
 		h.run.t.Errorf("%s: %s was told %v", d.mark, d.at, err)
 	}
 	return made{}
+}
+
+// twin asks for the same at the same time, at times, as who is impatient would. It tells
+// of the operation that it got, if it got one.
+func (h *hand) twin(ctx context.Context, d *deed, async bool) <-chan string {
+	told := make(chan string, 1)
+	if async || h.rnd.IntN(8) != 0 {
+		close(told)
+		return told
+	}
+	by := h.via(h.rnd.IntN(replicaCount))
+	go func() {
+		defer close(told)
+		brief, cancel := context.WithTimeout(ctx, h.run.form.patience)
+		defer cancel()
+		if m, err := d.do(brief, by, h.options(d, false)); err == nil {
+			told <- m.operation.GetId()
+		}
+	}()
+	return told
+}
+
+// options go with each call that asks for a change.
+func (h *hand) options(d *deed, async bool) *pb.MutationOptions {
+	return &pb.MutationOptions{Team: h.team.name, IdempotencyKey: d.mark, Reason: "chaos " + d.mark, Async: async}
 }
 
 // await waits for the end of a change and notes how it ended.

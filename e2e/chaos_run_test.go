@@ -104,6 +104,7 @@ func TestChaos(t *testing.T) {
 
 	c.drain(t)
 	c.check(t)
+	c.sameState(t)
 	t.Logf("%d changes by %d clients of %d teams in %s, %.1f a second; faults for %s of it", len(c.deeds()), len(c.hands), len(c.teams),
 		took.Round(10*time.Millisecond), float64(len(c.deeds()))/took.Seconds(), raged.Round(10*time.Millisecond))
 	t.Logf("%d kills of a replica, %d restarts of Postgres; faults: %v", c.kills, c.restarts, c.faults)
