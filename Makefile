@@ -61,6 +61,13 @@ ifeq ($(PKG),./...)
 	cd e2e/vendorclients && $(GO) test -mod=mod -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...  # a module of its own, which follows ours
 endif
 
+# SEED=n repeats what clients do and which faults there are. The limit is for starting and
+# for looking at what came of it, too.
+.PHONY: chaos
+chaos: ## Kill, break and restart everything for some minutes under 2,000 changes, and account for each
+	@test -n "$(CC_FOUND)" || echo 'no C compiler found: testing without the race detector' >&2
+	CHAOS=long CHAOS_SEED=$(SEED) CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -run '^TestChaos$$' -count=1 -v -timeout 6m ./e2e
+
 .PHONY: bench
 bench: ## Measure changes against the simulator, and the mapping beside vanguard
 	$(GO) run ./bench/mutations

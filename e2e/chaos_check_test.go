@@ -8,17 +8,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
 
 // outcome is an operation as the database has it, with what the vendor's log has of it.
 type outcome struct {
-	ID, Key, Method, State, OrderKey, RequestID, Reason string
-	Number                                              int64
-	Attempts, Claims                                    int
-	CreatedAt                                           time.Time
-	History                                             []string
+	ID, Mark, Method, State, OrderKey, RequestID, Reason string
+	Number                                               int64
+	Attempts, Claims                                     int
+	CreatedAt                                            time.Time
+	History                                              []string
 
 	deed    *deed
 	effects []genaisim.Request
@@ -27,7 +26,7 @@ type outcome struct {
 }
 
 const outcomesQuery = `
-SELECT o.id::text, coalesce(o.idempotency_key, ''), o.method, o.state, o.order_key, o.vendor_request_id,
+SELECT o.id::text, o.reason, o.method, o.state, o.order_key, o.vendor_request_id,
        coalesce((SELECT max(e.error_reason) FROM audit_events e WHERE e.operation_id = o.id), ''), o.number, o.attempts, o.claims, o.created_at,
        (SELECT coalesce(array_agg(e.outcome ORDER BY e.recorded_at), '{}') FROM audit_events e WHERE e.operation_id = o.id)
   FROM operations o ORDER BY o.number`
@@ -41,7 +40,7 @@ func (c *chaos) outcomes(t *testing.T) []*outcome {
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*outcome, error) {
 		var o outcome
-		return &o, row.Scan(&o.ID, &o.Key, &o.Method, &o.State, &o.OrderKey, &o.RequestID, &o.Reason, &o.Number, &o.Attempts, &o.Claims,
+		return &o, row.Scan(&o.ID, &o.Mark, &o.Method, &o.State, &o.OrderKey, &o.RequestID, &o.Reason, &o.Number, &o.Attempts, &o.Claims,
 			&o.CreatedAt, &o.History)
 	})
 	if err != nil {
@@ -50,11 +49,11 @@ func (c *chaos) outcomes(t *testing.T) []*outcome {
 	return all
 }
 
-// figures are what a run is judged by. All but the last three must be 0.
+// figures are what a run is judged by. All but the last four must be 0.
 type figures struct {
 	lost, doubled, nobodys, untold, unended, unknown, disordered, unrecorded int
 
-	failed, cancelled, secrets int
+	failed, cancelled, secrets, unanswered int
 }
 
 // check matches what clients were told, operations, the vendor's log and the history one
@@ -72,8 +71,8 @@ func (c *chaos) check(t *testing.T) {
 	t.Logf("of %d operations: lost %d, doubled %d, effects of nobody %d, told otherwise %d, not ended %d, outcome unknown %d, out of order %d, "+
 		"history wrong %d, answers leaked %d in %d looks", len(all), f.lost, f.doubled, f.nobodys, f.untold, f.unended, f.unknown, f.disordered,
 		f.unrecorded, c.leaks.Load(), c.looks.Load())
-	t.Logf("%d failed, %d were cancelled, %d secrets were lost and replaced; clients repeated %d calls, %d operations were taken up again, %d sent again",
-		f.failed, f.cancelled, f.secrets, c.repeats.Load(), c.count(t, "SELECT count(*) FROM operations WHERE claims > 1"),
+	t.Logf("%d failed, %d were cancelled, %d secrets were lost and replaced; clients repeated %d calls and got no answer to %d that they could not repeat; "+
+		"%d operations were taken up again, %d sent again", f.failed, f.cancelled, f.secrets, c.repeats.Load(), f.unanswered, c.count(t, "SELECT count(*) FROM operations WHERE claims > 1"),
 		c.count(t, "SELECT count(*) FROM operations WHERE attempts > 1"))
 	for what, want := range map[string]int{
 		"SELECT count(*) FROM operations WHERE leased_by IS NOT NULL OR lease_expires_at IS NOT NULL":                                                0,
@@ -94,14 +93,18 @@ func (c *chaos) check(t *testing.T) {
 // matchEffects gives each effect in the vendor's log to the operation that it is of.
 func (c *chaos) matchEffects(t *testing.T, all []*outcome, f *figures) {
 	t.Helper()
-	byKey, byPlace := map[string]*outcome{}, map[string]*outcome{}
+	byMark, byPlace := map[string]*outcome{}, map[string]*outcome{}
 	for _, o := range all {
-		byKey[o.Key] = o
+		if byMark[o.Mark] != nil {
+			f.doubled++
+			t.Errorf("%s became two operations, %s and %s", o.Mark, byMark[o.Mark].ID, o.ID)
+		}
+		byMark[o.Mark] = o
 	}
 	for _, d := range c.deeds() {
-		if o := byKey[d.mark]; o != nil {
+		if o := byMark[d.mark]; o != nil {
 			if o.deed = d; byPlace[d.at] != nil {
-				t.Errorf("%s and %s cannot be told apart in the vendor's log", d.mark, byPlace[d.at].Key)
+				t.Errorf("%s and %s cannot be told apart in the vendor's log", d.mark, byPlace[d.at].Mark)
 			}
 			byPlace[d.at] = o
 		}
@@ -134,16 +137,24 @@ func (c *chaos) matchEffects(t *testing.T, all []*outcome, f *figures) {
 // matchAnswers compares what clients were told with what there is.
 func (c *chaos) matchAnswers(t *testing.T, all []*outcome, f *figures) {
 	t.Helper()
-	byID := map[string]*outcome{}
+	byID, byMark := map[string]*outcome{}, map[string]*outcome{}
 	for _, o := range all {
-		byID[o.ID] = o
+		byID[o.ID], byMark[o.Mark] = o, o
 		if o.deed == nil {
 			f.nobodys++
-			t.Errorf("operation %s with key %q is nobody's", o.ID, o.Key)
+			t.Errorf("operation %s with the reason %q is nobody's", o.ID, o.Mark)
 		}
 	}
 	for _, d := range c.deeds() {
 		o := byID[d.operation]
+		if d.operation == "" && d.once {
+			f.unanswered++
+			if made := byMark[d.mark]; made != nil && d.denied {
+				f.untold++
+				t.Errorf("%s: the client was told to try again, and operation %s is there", d.mark, made.ID)
+			}
+			continue
+		}
 		switch {
 		case o == nil || o.deed != d:
 			f.lost++
@@ -162,7 +173,7 @@ func (c *chaos) matchAnswers(t *testing.T, all []*outcome, f *figures) {
 // brought to, often enough, fails as well.
 func (d *deed) mayEnd(o *outcome) bool {
 	switch {
-	case o.Reason == pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE.String(), o.Reason == pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED.String():
+	case o.Reason == "VENDOR_UNAVAILABLE", o.Reason == "BUDGET_EXHAUSTED":
 		return true
 	case d.refused:
 		return o.State == "FAILED"
@@ -183,7 +194,7 @@ func (o *outcome) count(t *testing.T, f *figures) {
 		least, most = 1, 1
 	case o.State == "CANCELLED":
 		f.cancelled++
-	case o.State == "FAILED" && o.Reason == pb.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN.String():
+	case o.State == "FAILED" && o.Reason == "OUTCOME_UNKNOWN":
 		f.unknown++
 		t.Errorf("nobody can tell what became of operation %s, %s", o.ID, o.Method)
 		most = 1
@@ -197,11 +208,11 @@ func (o *outcome) count(t *testing.T, f *figures) {
 	f.secrets += len(o.secrets) + max(0, len(o.effects)-1)
 	if len(o.effects) < least {
 		f.lost++
-		t.Errorf("operation %s, %s of %s, is %s and changed nothing at the vendor", o.ID, o.Method, o.Key, o.State)
+		t.Errorf("operation %s, %s of %s, is %s and changed nothing at the vendor", o.ID, o.Method, o.Mark, o.State)
 	}
 	if len(o.effects) > most || len(o.secrets) >= max(o.Claims, 1) {
 		f.doubled++
-		t.Errorf("operation %s, %s of %s, is %s and was made %d times, with %d more secrets", o.ID, o.Method, o.Key, o.State, len(o.effects), len(o.secrets))
+		t.Errorf("operation %s, %s of %s, is %s and was made %d times, with %d more secrets", o.ID, o.Method, o.Mark, o.State, len(o.effects), len(o.secrets))
 	}
 	// Whose reply was not lost: the request that the vendor names is the one that did it.
 	if o.Claims == 1 && len(o.effects) == 1 && o.effects[0].RequestID != o.RequestID {

@@ -9,8 +9,8 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 )
 
-// deed is one change of the chaos run. Its mark, which is its idempotency key too, is in
-// what the vendor is sent; where there is nothing to put it, the path is used by no other
+// deed is one change of the chaos run. Its mark, which is its idempotency key and its
+// reason too, is in what the vendor is sent; where there is nothing to put it, the path is used by no other
 // deed. So each request in the vendor's log is some deed's, whoever sent it and why.
 type deed struct {
 	hand *hand
@@ -23,6 +23,9 @@ type deed struct {
 	// refused: the vendor has no such thing, and the operation must fail. takenBack: the
 	// client cancelled it, maybe too late.
 	refused, takenBack bool
+	// once: it is asked for once, without an idempotency key. denied: the service said that
+	// it has not taken it.
+	once, denied bool
 
 	// What the client was told in the end.
 	operation string

@@ -39,7 +39,7 @@ func troubles() []trouble {
 // kinds come up before one comes up again.
 func (c *chaos) rage(t *testing.T, done <-chan struct{}) {
 	t.Helper()
-	rnd := rand.New(rand.NewPCG(c.form.seed, 1<<32)) //nolint:gosec // repeatable on purpose
+	rnd := rand.New(rand.NewPCG(c.form.seed, 1<<32))
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	enough := time.NewTimer(c.form.rage)
@@ -70,11 +70,10 @@ func aWhile(rnd *rand.Rand) time.Duration {
 
 // vendorFails has every request to the vendor fail for a while.
 func vendorFails(how func(*chaos) genaisim.Fault) func(*chaos, *testing.T, *rand.Rand) {
-	return func(c *chaos, t *testing.T, rnd *rand.Rand) {
-		t.Helper()
-		c.vendor.fail(t, how(c))
+	return func(c *chaos, _ *testing.T, rnd *rand.Rand) {
+		c.vendor.fail(c.t, how(c))
 		<-time.After(aWhile(rnd))
-		c.vendor.fail(t)
+		c.vendor.fail(c.t)
 	}
 }
 

@@ -39,15 +39,17 @@ type chaosTeam struct {
 	shared, sharing string
 }
 
-// work makes the client's share of the changes.
-func (h *hand) work(ctx context.Context) {
-	for len(h.deeds) < h.share && ctx.Err() == nil {
-		switch h.rnd.IntN(12) {
-		case 0:
+// work makes the client's share of the changes, as far as it can begin them in time.
+func (h *hand) work(ctx context.Context, until time.Time) {
+	for len(h.deeds) < h.share && time.Now().Before(until) && ctx.Err() == nil {
+		switch h.rnd.IntN(16) {
+		case 0, 1:
 			h.burst(ctx)
-		case 1:
+		case 2:
 			h.takeBack(ctx)
-		case 2, 3:
+		case 3:
+			h.once(ctx)
+		case 4, 5:
 			h.look(ctx)
 		default:
 			h.insist(ctx, h.plan())
@@ -112,6 +114,33 @@ func (h *hand) takeBack(ctx context.Context) {
 		}
 		return err
 	})
+	h.await(ctx, d)
+}
+
+// once makes a change without an idempotency key, and does not repeat it. What is answered
+// with "unavailable" and names no operation must not be made: it is what tells to try again.
+func (h *hand) once(ctx context.Context) {
+	a := pick(h, h.agents)
+	if a == nil {
+		return
+	}
+	d := h.of(updating(a.id, h.mark()), true, nil)
+	if h.rnd.IntN(2) == 0 {
+		d = h.of(keying(a.id, h.mark()), true, nil)
+	}
+	d.once = true
+	h.deeds = append(h.deeds, d)
+	o := h.options(d, false)
+	o.IdempotencyKey = ""
+	brief, cancel := context.WithTimeout(ctx, h.run.form.patience)
+	defer cancel()
+	m, err := d.do(brief, h.via(h.rnd.IntN(replicaCount)), o)
+	if err == nil {
+		d.operation = m.operation.GetId()
+	} else {
+		d.operation = operationOf(err)
+	}
+	d.denied = connect.IsWireError(err) && connect.CodeOf(err) == connect.CodeUnavailable && d.operation == ""
 	h.await(ctx, d)
 }
 
@@ -191,7 +220,7 @@ func (h *hand) twin(ctx context.Context, d *deed, async bool) <-chan string {
 
 // options go with each call that asks for a change.
 func (h *hand) options(d *deed, async bool) *pb.MutationOptions {
-	return &pb.MutationOptions{Team: h.team.name, IdempotencyKey: d.mark, Reason: "chaos " + d.mark, Async: async}
+	return &pb.MutationOptions{Team: h.team.name, IdempotencyKey: d.mark, Reason: d.mark, Async: async}
 }
 
 // await waits for the end of a change and notes how it ended.
