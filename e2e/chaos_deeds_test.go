@@ -26,6 +26,8 @@ type deed struct {
 	// once: it is asked for once, without an idempotency key. denied: the service said that
 	// it has not taken it.
 	once, denied bool
+	// later: nothing that the client does next hangs on it.
+	later bool
 
 	// What the client was told in the end.
 	operation string
@@ -43,7 +45,7 @@ func (h *hand) mark() string { return fmt.Sprintf("%s-%02d-%04d", h.team.name, h
 
 // deed makes a deed of one request to the vendor; marked says that its body has the mark.
 func (h *hand) deed(verb, path string, marked bool, do func(context.Context, *client, *pb.MutationOptions) (made, error), then func(made)) *deed {
-	d := &deed{hand: h, mark: h.mark(), at: place(verb, path, ""), do: do, then: then}
+	d := &deed{hand: h, mark: h.mark(), at: place(verb, path, ""), do: do, then: then, later: then == nil}
 	if marked {
 		d.at = place(verb, path, d.mark)
 	}
@@ -76,9 +78,11 @@ type thing struct {
 }
 
 func (h *hand) createAgent() *deed {
-	return h.of(creating(h.mark()), true, func(m made) {
+	d := h.of(creating(h.mark()), true, func(m made) {
 		h.agents = append(h.agents, &chaosAgent{id: m.id(), routed: map[string]bool{}, attached: map[string]bool{}})
 	})
+	d.later = true
+	return d
 }
 
 func (h *hand) updateAgent() *deed {

@@ -29,7 +29,8 @@ type hand struct {
 
 	agents                               []*chaosAgent
 	bases, workspaces, anthropic, openAI []*thing
-	deeds                                []*deed
+	// deeds are all that it did, and left those that nobody waits for yet.
+	deeds, left []*deed
 }
 
 // chaosTeam is a team, with an agent that all of its clients change.
@@ -52,8 +53,48 @@ func (h *hand) work(ctx context.Context, until time.Time) {
 		case 4, 5:
 			h.look(ctx)
 		default:
-			h.insist(ctx, h.plan())
+			if d := h.plan(); d.later && h.rnd.IntN(3) > 0 {
+				h.leave(ctx, d)
+			} else {
+				h.insist(ctx, d)
+			}
 		}
+		h.collect(ctx)
+	}
+	for _, d := range h.left {
+		h.note(d, h.await(ctx, d))
+	}
+}
+
+// leave asks for a change and goes on: one that fails again and again does so for long.
+func (h *hand) leave(ctx context.Context, d *deed) {
+	if h.send(ctx, d, true); d.operation != "" {
+		h.left = append(h.left, d)
+	}
+}
+
+// collect looks how the change stands that was left first, and puts it last if it goes on.
+func (h *hand) collect(ctx context.Context) {
+	if len(h.left) == 0 {
+		return
+	}
+	d := h.left[0]
+	h.left = h.left[1:]
+	brief, cancel := context.WithTimeout(ctx, h.run.form.patience)
+	defer cancel()
+	got, err := h.via(h.rnd.IntN(replicaCount)).operations.GetOperation(brief, &pb.GetOperationRequest{Id: d.operation})
+	if err != nil || got.GetOperation().GetFinishTime() == nil {
+		h.left = append(h.left, d)
+		return
+	}
+	h.note(d, got.GetOperation())
+}
+
+// note keeps how a change ended that nobody waited for.
+func (h *hand) note(d *deed, op *pb.Operation) {
+	h.mustBeOwn(op)
+	if d.state = op.GetState(); d.state == pb.Operation_STATE_SUCCEEDED && d.then != nil {
+		d.then(made{operation: op})
 	}
 }
 
