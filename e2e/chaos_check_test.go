@@ -85,8 +85,10 @@ func (c *chaos) check(t *testing.T) {
 			t.Errorf("%s: %d, want %d", what, got, want)
 		}
 	}
-	if granted, made := c.count(t, "SELECT count(*) FROM vendor_calls"), len(c.vendor.Requests()); made > granted {
-		t.Errorf("%d requests were made on a budget of %d", made, granted)
+	// Reads may be more: net/http repeats one whose connection broke.
+	granted := c.count(t, "SELECT count(*) FROM vendor_calls WHERE purpose IN ('CHANGE', 'RECONCILE')")
+	if made := c.vendor.count(changing); made > granted {
+		t.Errorf("%d changes were sent on a budget of %d", made, granted)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // trouble is a fault of the chaos run. It ends what it began before it returns.
 type trouble struct {
 	name   string
-	strike func(c *chaos, t *testing.T, rnd *rand.Rand)
+	strike func(c *chaos, rnd *rand.Rand)
 }
 
 func troubles() []trouble {
@@ -57,7 +57,7 @@ func (c *chaos) rage(t *testing.T, done <-chan struct{}) {
 			deck = troubles()
 			rnd.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
-		deck[0].strike(c, t, rnd)
+		deck[0].strike(c, rnd)
 		c.faults[deck[0].name]++
 		deck = deck[1:]
 	}
@@ -69,8 +69,8 @@ func aWhile(rnd *rand.Rand) time.Duration {
 }
 
 // vendorFails has every request to the vendor fail for a while.
-func vendorFails(how func(*chaos) genaisim.Fault) func(*chaos, *testing.T, *rand.Rand) {
-	return func(c *chaos, _ *testing.T, rnd *rand.Rand) {
+func vendorFails(how func(*chaos) genaisim.Fault) func(*chaos, *rand.Rand) {
+	return func(c *chaos, rnd *rand.Rand) {
 		c.vendor.fail(c.t, how(c))
 		<-time.After(aWhile(rnd))
 		c.vendor.fail(c.t)
@@ -97,62 +97,57 @@ func (c *chaos) hang() int {
 	return int(c.form.hang.Milliseconds())
 }
 
-func (c *chaos) killOne(t *testing.T, rnd *rand.Rand) {
-	t.Helper()
+func (c *chaos) killOne(rnd *rand.Rand) {
 	i := rnd.IntN(replicaCount)
-	c.replicas[i].Load().kill(t)
+	c.replicas[i].Load().kill(c.t)
 	c.kills++
-	c.start(t, i)
+	c.start(c.t, i)
 }
 
 // killAmid kills a replica while the vendor has made its changes and not said so yet.
-func (c *chaos) killAmid(t *testing.T, rnd *rand.Rand) {
-	t.Helper()
-	c.vendor.fail(t, genaisim.Fault{DelayAfterMS: c.hang()})
+func (c *chaos) killAmid(rnd *rand.Rand) {
+	c.vendor.fail(c.t, genaisim.Fault{DelayAfterMS: c.hang()})
 	<-time.After(aWhile(rnd))
 	i := rnd.IntN(replicaCount)
-	c.replicas[i].Load().kill(t)
+	c.replicas[i].Load().kill(c.t)
 	c.kills++
-	c.vendor.fail(t)
-	c.start(t, i)
+	c.vendor.fail(c.t)
+	c.start(c.t, i)
 }
 
 // restartPostgres is what an administrator does: it says goodbye to everybody.
-func (c *chaos) restartPostgres(t *testing.T, _ *rand.Rand) {
-	t.Helper()
-	c.revive(t)
+func (c *chaos) restartPostgres(*rand.Rand) {
+	c.revive()
 }
 
-func (c *chaos) crashPostgres(t *testing.T, rnd *rand.Rand) {
-	t.Helper()
-	c.crash(t)
+func (c *chaos) crashPostgres(rnd *rand.Rand) {
+	c.crash()
 	<-time.After(aWhile(rnd))
-	c.revive(t)
+	c.revive()
 }
 
 // crashBoth is a power cut: what a replica knew is gone with what Postgres had not kept.
-func (c *chaos) crashBoth(t *testing.T, rnd *rand.Rand) {
-	t.Helper()
+func (c *chaos) crashBoth(rnd *rand.Rand) {
 	i := rnd.IntN(replicaCount)
-	c.crash(t)
-	c.replicas[i].Load().kill(t)
+	c.crash()
+	c.replicas[i].Load().kill(c.t)
 	c.kills++
-	c.revive(t)
-	c.start(t, i)
+	c.revive()
+	c.start(c.t, i)
 }
 
 // crash kills all processes of Postgres.
-func (c *chaos) crash(t *testing.T) {
-	t.Helper()
+func (c *chaos) crash() {
+	c.t.Helper()
 	if err := c.server.Crash(); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 }
 
-func (c *chaos) revive(t *testing.T) {
-	t.Helper()
-	if err := c.server.Restart(t.Context()); err != nil {
-		t.Fatal(err)
+func (c *chaos) revive() {
+	c.t.Helper()
+	if err := c.server.Restart(c.t.Context()); err != nil {
+		c.t.Fatal(err)
 	}
 	c.restarts++
 }
