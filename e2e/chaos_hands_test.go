@@ -41,8 +41,14 @@ type chaosTeam struct {
 }
 
 // work makes the client's share of the changes, as far as it can begin them in time.
-func (h *hand) work(ctx context.Context, until time.Time) {
-	for len(h.deeds) < h.share && time.Now().Before(until) && ctx.Err() == nil {
+func (h *hand) work(ctx context.Context, begun time.Time) {
+	for len(h.deeds) < h.share && time.Since(begun) < h.run.form.begin && ctx.Err() == nil {
+		// On a fast machine, too, there are changes for as long as there are faults.
+		early := h.run.form.rage*time.Duration(len(h.deeds))/time.Duration(h.share) - time.Since(begun)
+		select {
+		case <-ctx.Done():
+		case <-time.After(early):
+		}
 		switch h.rnd.IntN(16) {
 		case 0, 1:
 			h.burst(ctx)

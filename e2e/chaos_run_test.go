@@ -88,7 +88,7 @@ func TestChaos(t *testing.T) {
 	done := make(chan struct{})
 	var clients sync.WaitGroup
 	for _, h := range c.hands {
-		clients.Go(func() { h.work(ctx, begun.Add(form.begin)) })
+		clients.Go(func() { h.work(ctx, begun) })
 	}
 	go func() {
 		clients.Wait()
