@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"time"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 )
@@ -29,6 +30,8 @@ type deed struct {
 	// later: nothing that the client does next hangs on it.
 	later bool
 
+	// When the client asked for it, and when it knew that it is accepted.
+	asked, answered time.Time
 	// What the client was told in the end.
 	operation string
 	state     pb.Operation_State
@@ -45,12 +48,15 @@ func (h *hand) mark() string { return fmt.Sprintf("%s-%02d-%04d", h.team.name, h
 
 // deed makes a deed of one request to the vendor; marked says that its body has the mark.
 func (h *hand) deed(verb, path string, marked bool, do func(context.Context, *client, *pb.MutationOptions) (made, error), then func(made)) *deed {
-	d := &deed{hand: h, mark: h.mark(), at: place(verb, path, ""), do: do, then: then, later: then == nil}
+	d := &deed{hand: h, mark: h.mark(), at: place(verb, path, ""), do: do, then: then, later: then == nil, answered: never()}
 	if marked {
 		d.at = place(verb, path, d.mark)
 	}
 	return d
 }
+
+// never is when a client knows what it was not told.
+func never() time.Time { return time.Now().Add(time.Hour) }
 
 // of makes a deed of one of the sorts that other tests have.
 func (h *hand) of(it change, marked bool, then func(made)) *deed {

@@ -181,9 +181,10 @@ func (h *hand) once(ctx context.Context) {
 	o.IdempotencyKey = ""
 	brief, cancel := context.WithTimeout(ctx, h.run.form.patience)
 	defer cancel()
+	d.asked = time.Now()
 	m, err := d.do(brief, h.via(h.rnd.IntN(replicaCount)), o)
 	if err == nil {
-		d.operation = m.operation.GetId()
+		d.operation, d.answered = m.operation.GetId(), time.Now()
 	} else {
 		d.operation = operationOf(err)
 	}
@@ -214,6 +215,7 @@ func (h *hand) insist(ctx context.Context, d *deed) {
 func (h *hand) send(ctx context.Context, d *deed, async bool) made {
 	again := -1
 	var m made
+	d.asked = time.Now()
 	twin := h.twin(ctx, d, async)
 	err := h.ask(ctx, func(ctx context.Context, c *client) error {
 		again++
@@ -229,7 +231,7 @@ func (h *hand) send(ctx context.Context, d *deed, async bool) made {
 	}()
 	switch {
 	case err == nil:
-		d.operation = m.operation.GetId()
+		d.operation, d.answered = m.operation.GetId(), time.Now()
 		h.mustBeOwn(m.operation)
 		if !async && m.operation.GetState() != pb.Operation_STATE_SUCCEEDED {
 			h.run.t.Errorf("%s was answered without an error, and is %s", d.mark, m.operation.GetState())
