@@ -65,6 +65,13 @@ endif
 saturate: ## Fill the vendor's windows for some minutes with 1, 3 and 10 replicas, and count what it refused
 	AGENTSVC_SATURATE=long $(GO) test ./e2e -run TestTheBudgetIsUsedAndNeverExceeded -count=1 -v -timeout 40m
 
+# SEED=n repeats what clients do and which faults there are. The limit is for starting and
+# for looking at what came of it, too.
+.PHONY: chaos
+chaos: ## Kill, break and restart everything for some minutes under 2,000 changes, and account for each
+	@test -n "$(CC_FOUND)" || echo 'no C compiler found: testing without the race detector' >&2
+	CHAOS=long CHAOS_SEED=$(SEED) CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -run '^TestChaos$$' -count=1 -v -timeout 6m ./e2e
+
 .PHONY: bench
 bench: ## Measure changes against the simulator, and the mapping beside vanguard
 	$(GO) run ./bench/mutations

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -80,7 +81,7 @@ func creating(name string) change {
 			return r.Method == http.MethodPost && r.Path == agentsPath && strings.Contains(string(r.Body), `"`+name+`"`)
 		},
 		do: func(ctx context.Context, c *client, o *pb.MutationOptions) (made, error) {
-			o.Team = "payments"
+			o.Team = cmp.Or(o.GetTeam(), "payments")
 			resp, err := c.agents.CreateAgent(ctx, agentRequest(name, o))
 			return made{operation: resp.GetOperation()}, err
 		},

@@ -8,4 +8,5 @@
 //
 //	go test ./e2e                       all of it, in about two minutes
 //	go test ./e2e -run Kill -v          what a kill -9 does, with figures
+//	CHAOS=long go test ./e2e -run Chaos -v    everything fails, for minutes: make chaos
 package e2e

@@ -125,6 +125,9 @@ type client struct {
 	audit      agentsvcv1connect.AuditServiceClient
 	resources  agentsvcv1connect.ResourceServiceClient
 	teams      agentsvcv1connect.TeamServiceClient
+	bases      agentsvcv1connect.KnowledgeBaseServiceClient
+	workspaces agentsvcv1connect.WorkspaceServiceClient
+	providers  agentsvcv1connect.ProviderKeyServiceClient
 }
 
 // as is a client over Connect and HTTP/1.1.
@@ -151,6 +154,9 @@ func (s *service) client(t *testing.T, token string, http2 bool, options ...conn
 		audit:      agentsvcv1connect.NewAuditServiceClient(h, s.url, options...),
 		resources:  agentsvcv1connect.NewResourceServiceClient(h, s.url, options...),
 		teams:      agentsvcv1connect.NewTeamServiceClient(h, s.url, options...),
+		bases:      agentsvcv1connect.NewKnowledgeBaseServiceClient(h, s.url, options...),
+		workspaces: agentsvcv1connect.NewWorkspaceServiceClient(h, s.url, options...),
+		providers:  agentsvcv1connect.NewProviderKeyServiceClient(h, s.url, options...),
 	}
 }
 

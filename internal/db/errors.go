@@ -22,6 +22,8 @@ const (
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
 	foreignKeyViolation  = "23503"
+	adminShutdown        = "57P01"
+	crashShutdown        = "57P02"
 )
 
 // reconnectAfter is what callers are told to wait when the database is away.

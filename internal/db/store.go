@@ -98,10 +98,22 @@ func (s *Store) tx(ctx context.Context, durability Durability, fn func(q *Querie
 	if err = fn(dbsql.New(p)); err != nil {
 		return err
 	}
-	if err = p.commit(ctx); err != nil && sqlState(err) == "" && !errors.Is(err, pgx.ErrTxCommitRollback) {
-		err = &commitLostError{cause: err} // no word from the server: it may have committed
+	if err = p.commit(ctx); err != nil && unanswered(err) {
+		err = &commitLostError{cause: err}
 	}
 	return err
+}
+
+// unanswered says that an error leaves open whether the server has committed: there was no
+// word from it, or a goodbye, which it says instead of answering when it is told to shut
+// down while it commits.
+func unanswered(err error) bool {
+	switch sqlState(err) {
+	case "", adminShutdown, crashShutdown:
+		return !errors.Is(err, pgx.ErrTxCommitRollback)
+	default:
+		return false
+	}
 }
 
 // commitLostError says that a commit was sent and its answer lost.

@@ -124,7 +124,7 @@ func TestLostAnswerToTheCommitOfABatch(t *testing.T) {
 	stop := b.start(b.engine)
 	agents := b.agents(2)
 	stop()
-	proxy := newCutter(t, b.pool.Config().ConnConfig, marker, 2) // first with the batch, then with its changes and the commit
+	proxy := newCutter(t, b.pool.Config().ConnConfig, marker, 2, 0) // first with the batch, then with its changes and the commit
 	pool, err := db.Open(t.Context(), proxy.url)
 	if err != nil {
 		t.Fatal(err)

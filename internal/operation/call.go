@@ -66,10 +66,24 @@ func (e *Engine) follow(ctx context.Context, s *submission, row dbsql.Operation,
 	} else {
 		row, err = e.attend(ctx, row, e.MaxWait) // the operation of an earlier call
 	}
-	if err != nil {
+	if err == nil {
+		err = e.deliver(ctx, s.caller, row, resp, row.ID == s.id)
+	}
+	return accepted(row.ID, err)
+}
+
+// accepted keeps a caller whose change is in the queue, or made, from being told to try again
+// because the database went away since.
+func accepted(id uuid.UUID, err error) error {
+	away, ok := errors.AsType[*fault.Error](db.Classify(err))
+	if !ok || away.Reason != pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE || away.Metadata["operation"] != "" {
 		return err
 	}
-	return e.deliver(ctx, s.caller, row, resp, row.ID == s.id)
+	return &fault.Error{
+		Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
+		Public:   fmt.Sprintf("our database went away; the change is accepted as operation %s: look before you repeat it", id),
+		Metadata: map[string]string{"operation": id.String()}, Cause: err,
+	}
 }
 
 // attend is await for an operation that may have ended already.

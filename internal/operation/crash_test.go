@@ -2,6 +2,7 @@ package operation_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/operation"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
@@ -99,47 +101,64 @@ func TestClaimsKeepTheirLimit(t *testing.T) {
 // its caller does not know yet.
 func TestLostAnswerToACommit(t *testing.T) {
 	t.Parallel()
-	const marker = "cut after this"
-	b := setup(t)
-	proxy := newCutter(t, b.pool.Config().ConnConfig, marker, 2) // first with the operation, then with its event and the commit
-	pool, err := db.Open(t.Context(), proxy.url)
-	if err != nil {
-		t.Fatal(err)
+	for name, tc := range map[string]struct {
+		// away is how many connections after that one do not come about.
+		away int
+		told bool // of the operation by an error, because nobody can tell what became of it
+	}{
+		"and Postgres is back at once":    {},
+		"and Postgres takes a while":      {away: 2},
+		"and Postgres does not come back": {away: 1000, told: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const marker = "cut after this"
+			b := setup(t)
+			proxy := newCutter(t, b.pool.Config().ConnConfig, marker, 2, tc.away) // first with the operation, then with its event and the commit
+			pool, err := db.Open(t.Context(), proxy.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(pool.Close)
+			cfg := b.cfg
+			cfg.Store = db.New(pool)
+			engine, err := operation.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp := &pb.CreateAgentResponse{}
+			err = engine.Change(t.Context(), b.caller, &pb.CreateAgentRequest{
+				Name: new("agent"), ModelUuid: new(genaisim.ModelLlama), Mutation: &pb.MutationOptions{Async: true, Reason: marker},
+			}, resp)
+			if !proxy.cut.Load() {
+				t.Fatal("nothing was cut: the test did not do what it is for")
+			}
+			id := resp.GetOperation().GetId()
+			if refusal, ok := errors.AsType[*fault.Error](err); ok && tc.told {
+				id = refusal.Metadata["operation"]
+			} else if err != nil {
+				t.Fatalf("submitting: %v", err)
+			}
+			if n := b.count("SELECT count(*) FROM operations WHERE id::text = $1", id); n != 1 {
+				t.Errorf("the caller was told %v, and of operation %q, which is not there", err, id)
+			}
+			if n := b.count("SELECT count(*) FROM operations"); n != 1 {
+				t.Errorf("%d operations are there", n)
+			}
+			b.requireConsistent()
+		})
 	}
-	t.Cleanup(pool.Close)
-	cfg := b.cfg
-	cfg.Store = db.New(pool)
-	engine, err := operation.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp := &pb.CreateAgentResponse{}
-	err = engine.Change(t.Context(), b.caller, &pb.CreateAgentRequest{
-		Name: new("agent"), ModelUuid: new(genaisim.ModelLlama), Mutation: &pb.MutationOptions{Async: true, Reason: marker},
-	}, resp)
-	if err != nil {
-		t.Fatalf("submitting: %v", err)
-	}
-	if !proxy.cut.Load() {
-		t.Fatal("nothing was cut: the test did not do what it is for")
-	}
-	if n := b.count("SELECT count(*) FROM operations WHERE id = $1", resp.GetOperation().GetId()); n != 1 {
-		t.Error("the operation answered is not there")
-	}
-	if n := b.count("SELECT count(*) FROM operations"); n != 1 {
-		t.Errorf("%d operations are there", n)
-	}
-	b.requireConsistent()
 }
 
 // cutter is a way to Postgres that breaks once, after the nth request with the marker
-// has gone through and before its answer comes back.
+// has gone through and before its answer comes back. After that, as many connections as
+// away says break before anything is said.
 type cutter struct {
 	url string
 	cut atomic.Bool
 }
 
-func newCutter(t *testing.T, to *pgx.ConnConfig, marker string, nth int) *cutter {
+func newCutter(t *testing.T, to *pgx.ConnConfig, marker string, nth, away int) *cutter {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,7 +171,7 @@ func newCutter(t *testing.T, to *pgx.ConnConfig, marker string, nth int) *cutter
 	address := target.Host
 	target.Host = listener.Addr().String()
 	c := &cutter{url: target.String()}
-	var seen atomic.Int32
+	var seen, broken atomic.Int32
 	var connections sync.WaitGroup
 	t.Cleanup(func() { _ = listener.Close(); connections.Wait() })
 	connections.Go(func() {
@@ -160,6 +179,10 @@ func newCutter(t *testing.T, to *pgx.ConnConfig, marker string, nth int) *cutter
 			client, err := listener.Accept()
 			if err != nil {
 				return
+			}
+			if c.cut.Load() && int(broken.Add(1)) <= away {
+				_ = client.Close()
+				continue
 			}
 			server, err := net.Dial("tcp", address)
 			if err != nil {

@@ -50,8 +50,9 @@ type decision struct {
 	resent bool
 	// find: the method's strategy looks for the effect.
 	find bool
-	// exhausted: it was tried often enough.
-	exhausted bool
+	// exhausted: it was tried often enough. insists: not for long enough, if the vendor may
+	// have seen it.
+	exhausted, insists bool
 }
 
 // decide is pure, so that every case can be tested.
@@ -90,10 +91,24 @@ func decide(d decision) next {
 }
 
 func lookOrGiveUp(d decision) next {
-	if d.exhausted {
+	if d.exhausted && !d.insists {
 		return giveUpUnknown
 	}
 	return lookAgain
 }
 
 func (a *attempt) exhausted() bool { return int(a.row.Claims) >= a.engine.MaxTries }
+
+// insists says that the change was sent too short a time ago to be given up, however often
+// it was tried.
+func (a *attempt) insists() bool {
+	return a.row.SentAt == nil || a.claimed().Sub(*a.row.SentAt) < a.engine.Insist
+}
+
+// claimed is when this worker took the operation up, by the database's clock.
+func (a *attempt) claimed() time.Time {
+	if a.row.LeaseExpiresAt == nil {
+		return time.Time{}
+	}
+	return a.row.LeaseExpiresAt.Add(-a.engine.Lease)
+}

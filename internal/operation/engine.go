@@ -77,6 +77,10 @@ type Config struct {
 	// MaxTries is how often an operation is taken up before it fails; 0: 12, which
 	// is about six minutes of retries.
 	MaxTries int
+	// Insist is how long after it was first sent a change is looked after at the least,
+	// however often it was taken up: what dies with a worker or the database counts as a
+	// try, too, and told us nothing of the change; 0: 5 minutes.
+	Insist time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -94,6 +98,7 @@ func (c Config) withDefaults() Config {
 	if c.Backlog == 0 {
 		c.Backlog = 10_000
 	}
+	set(&c.Insist, 5*time.Minute)
 	if c.Concurrency == 0 {
 		c.Concurrency = 16
 	}

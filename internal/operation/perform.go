@@ -73,9 +73,9 @@ func (a *attempt) unreadable(ctx context.Context, err error) error {
 	a.engine.Log.WarnContext(ctx, "operation cannot be read here", slog.String("operation", a.row.ID.String()),
 		slog.String("method", a.row.Method), slog.Any("error", err))
 	switch wait := a.engine.backoff(int(a.row.Claims)); {
-	case a.exhausted() && a.row.SentAt != nil:
+	case a.exhausted() && !a.insists():
 		return a.settle(ctx, ending{failure: a.unknown(err)})
-	case a.exhausted():
+	case a.exhausted() && a.row.SentAt == nil:
 		return a.settle(ctx, ending{failure: &fault.Error{
 			Reason: pb.ErrorReason_ERROR_REASON_INTERNAL, Public: "the operation cannot be read; give our operators its id", Cause: err,
 		}})
@@ -179,7 +179,7 @@ func (a *attempt) send(ctx context.Context) error {
 	resent := a.row.SentAt != nil
 	call, err := a.call(ctx, budget.Change)
 	switch {
-	case err != nil && resent && a.exhausted():
+	case err != nil && resent && a.exhausted() && !a.insists():
 		return a.settle(ctx, ending{failure: a.unknown(err)})
 	case err != nil && resent:
 		return a.park(ctx, a.engine.backoff(int(a.row.Claims)), false) // the vendor may have seen it already
@@ -286,7 +286,8 @@ func (a *attempt) refused(ctx context.Context, err error, resent bool, seen []ob
 	}
 	next := decide(decision{
 		outcome: vendor.Outcome, throttled: vendor.Throttled(), status: vendor.Status, deletion: a.method.Verb == "DELETE",
-		resent: resent, find: a.method.Access.GetFind() != nil, exhausted: a.exhausted(),
+		resent: resent, find: a.method.Access.GetFind() != nil,
+		exhausted: a.exhausted(), insists: a.insists(),
 	})
 	e := a.engine
 	e.Log.InfoContext(ctx, "the vendor did not make the change", slog.String("operation", a.row.ID.String()), slog.String("method", a.row.Method),

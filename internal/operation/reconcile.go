@@ -81,7 +81,7 @@ func (a *attempt) partly(ids []string) *fault.Error {
 // notSeen is for a look that failed, and tells nothing.
 func (a *attempt) notSeen(ctx context.Context, err error) error {
 	a.engine.Log.InfoContext(ctx, "looking for the effect of a change", slog.String("operation", a.row.ID.String()), slog.Any("error", err))
-	if a.exhausted() {
+	if a.exhausted() && !a.insists() {
 		return a.settle(ctx, ending{failure: a.unknown(err)})
 	}
 	return a.park(ctx, a.engine.backoff(int(a.row.Claims)), false)
@@ -113,11 +113,7 @@ func (a *attempt) conflicted(ctx context.Context, refusal *upstream.Error) error
 // quiet says whether the change was looked for in vain before, so long ago that what
 // did not show since will not show any more. The database's clock stamped both times.
 func (a *attempt) quiet() bool {
-	if a.row.MissedAt == nil || a.row.LeaseExpiresAt == nil {
-		return false
-	}
-	claimed := a.row.LeaseExpiresAt.Add(-a.engine.Lease)
-	return claimed.Sub(*a.row.MissedAt) >= a.engine.Quiet
+	return a.row.MissedAt != nil && a.claimed().Sub(*a.row.MissedAt) >= a.engine.Quiet
 }
 
 // find looks for the effect of the change and completes the response as the vendor

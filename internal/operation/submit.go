@@ -189,9 +189,11 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 		return dbsql.Operation{}, err
 	}
 	row, err := e.insert(ctx, s, params)
-	for n := 1; db.CommitLost(err) && n <= submitTries; n++ {
+	lost := db.CommitLost(err)
+	for n := 1; lost && n <= submitTries; n++ {
 		// It may be durable, and its caller must not be told to try again: then the change
-		// would be made twice. The same again with the same id finds out.
+		// would be made twice. The same again with the same id finds out, once there is an
+		// answer at all: that the database is away says nothing about the commit.
 		if !pause(ctx, e.backoff(n)) {
 			break
 		}
@@ -199,6 +201,7 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 		if db.UniqueViolation(err, "operations_pkey") {
 			row, err = e.Store.OperationByID(ctx, s.id)
 		}
+		lost = err != nil && !errors.Is(err, errKeyTaken)
 	}
 	switch {
 	case errors.Is(err, errKeyTaken):
@@ -207,7 +210,7 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 			return dbsql.Operation{}, fmt.Errorf("reading the operation of an idempotency key: %w", err)
 		}
 		return s.attach(row)
-	case db.CommitLost(err):
+	case lost:
 		return dbsql.Operation{}, &fault.Error{
 			Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
 			Public:   fmt.Sprintf("our database went away while it took the change; it may go on as operation %s: look before you repeat it", s.id),
