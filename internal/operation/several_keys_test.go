@@ -129,7 +129,7 @@ func TestChangesThatShareAKeyTakeTurns(t *testing.T) {
 // TestAgentsThatMayHaveMovedAreReadAgain has nobody know whether agents were moved.
 func TestAgentsThatMayHaveMovedAreReadAgain(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *operation.Config) { c.MaxTries = 2 })
+	b := setup(t, func(c *operation.Config) { c.MaxTries, c.Insist = 2, time.Millisecond })
 	b.start(b.engine)
 	agent, workspace := b.create("agent"), b.workspace("workspace")
 	b.fault(genaisim.Fault{Method: http.MethodPut, Status: http.StatusInternalServerError, After: true, Count: 2})
