@@ -26,11 +26,16 @@ type Vendor interface {
 
 // History is what a settled change does to our copy of the vendor: a [*mirror.Mirror].
 type History interface {
+	Versions
 	Apply(ctx context.Context, q *db.Queries, c mirror.Change) (mirror.Effect, error)
 	Reduce(ctx context.Context, team uuid.UUID, response proto.Message) error
+	Foresee(ctx context.Context, update *pb.UpdateAgentRequest, agents []uuid.UUID) (map[uuid.UUID]mirror.Outlook, error)
+}
+
+// Versions is what our copy knows of versions, and how it learns them.
+type Versions interface {
 	Versioned(kind string) bool
 	Refresh(ctx context.Context, purpose budget.Purpose, kind string, id uuid.UUID) (version string, updatedAt time.Time, err error)
-	Foresee(ctx context.Context, update *pb.UpdateAgentRequest, agents []uuid.UUID) (map[uuid.UUID]mirror.Outlook, error)
 }
 
 // Rules forbid changes that the vendor would allow, by method.
