@@ -102,6 +102,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	idle, err := latency(ctx, pool, service, token.Secret, o)
+	if err != nil {
+		return err
+	}
 	after, err := references(ctx, pool, o)
 	if err != nil {
 		return err
@@ -114,10 +118,15 @@ changes a second              %.0f   (%d changes, %d clients, %d agents)
 changes ÷ (pgbench ÷ 2)       %.2f   (aim: 0.30)
 changes ÷ (inserts ÷ 2)       %.2f
 a change takes                p50 %s  p95 %s  p99 %s
+alone, submitted to sent      p50 %s  p95 %s   (aim: p95 within 10ms)
+a commit of one row           p50 %s  p95 %s
+submitted to sent ÷ commit    %.1f of p95   (aim: 4)
 `, postgres.How(), transactions, o.clients, before.transactions, after.transactions,
 		inserts, o.clients, before.inserts, after.inserts,
 		result.rate, o.changes, o.clients, o.agents, result.rate/(transactions/2), result.rate/(inserts/2),
-		result.quantile(0.50), result.quantile(0.95), result.quantile(0.99))
+		result.quantile(0.50), result.quantile(0.95), result.quantile(0.99),
+		round(idle.submitToSend, 0.50), round(idle.submitToSend, 0.95), round(idle.commit, 0.50), round(idle.commit, 0.95),
+		quantile(idle.submitToSend, 0.95).Seconds()/quantile(idle.commit, 0.95).Seconds())
 	return err
 }
 
@@ -208,8 +217,11 @@ type measured struct {
 	times []time.Duration
 }
 
-func (m measured) quantile(q float64) time.Duration {
-	return m.times[int(q*float64(len(m.times)-1))].Round(100 * time.Microsecond)
+func (m measured) quantile(q float64) time.Duration { return round(m.times, q) }
+
+// round is a quantile to print.
+func round(times []time.Duration, q float64) time.Duration {
+	return quantile(times, q).Round(10 * time.Microsecond)
 }
 
 // changes makes them, each client one after the other, over its own agents.
