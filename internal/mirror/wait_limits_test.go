@@ -70,7 +70,7 @@ func TestAWaitLeavesTheBudgetToOthers(t *testing.T) {
 		}
 	}
 	start := w.mark()
-	follow := await(within(t, 2*time.Second), t, w.Mirror, w.payer, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{})
+	follow := await(within(t, 5*time.Second), t, w.Mirror, w.payer, &pb.WaitAgentRequest{Uuid: id}, &pb.WaitAgentResponse{})
 	follow.next()
 	requireReason(t, pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, follow.end())
 	if asked := w.asked(start); len(asked) > 0 {

@@ -45,7 +45,7 @@ func (s *errorStage) fail(ctx context.Context, spec connect.Spec, peer connect.P
 	if err == nil {
 		return nil
 	}
-	err = whyEnded(ctx, err)
+	err = db.Classify(whyEnded(ctx, err))
 	id := header.Get(requestIDHeader)
 	out := present(err, id)
 	if peer.Protocol != connect.ProtocolConnect {
