@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -53,7 +54,7 @@ func (b *Budget) takeInTurn(ctx context.Context, f For) (Call, error) {
 	case t := <-r.turn:
 		return t.call, t.err
 	case <-ctx.Done():
-		if b.readers.leave(r) {
+		if b.readers.forgo(r) {
 			return Call{}, ctx.Err()
 		}
 		// Its turn had come, in the same moment.
@@ -80,10 +81,7 @@ func (q *readers) join(r *reader) (idle bool) {
 	if q.finish == nil {
 		q.finish, q.joined = map[uuid.UUID]float64{}, make(chan struct{}, 1)
 	}
-	team := uuid.Nil
-	if r.whose.Team != nil {
-		team = *r.whose.Team
-	}
+	team := r.team()
 	r.start = max(q.clock, q.finish[team])
 	q.finish[team] = r.start + 1
 	at := len(q.waiting)
@@ -100,15 +98,47 @@ func (q *readers) join(r *reader) (idle bool) {
 	return idle
 }
 
-// leave takes a reader out, and says whether it still waited.
-func (q *readers) leave(r *reader) bool {
+// take takes a reader out whose turn it is, and says whether it still waited.
+func (q *readers) take(r *reader) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.clock = max(q.clock, r.start)
+	return q.remove(r)
+}
+
+func (q *readers) remove(r *reader) bool {
 	at := slices.Index(q.waiting, r)
 	if at >= 0 {
 		q.waiting = slices.Delete(q.waiting, at, at+1)
 	}
 	return at >= 0
+}
+
+// forgo takes a reader out who gets no call: its team's others move up, as if it had never
+// come.
+func (q *readers) forgo(r *reader) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.remove(r) {
+		return false
+	}
+	team := r.team()
+	q.finish[team] = max(q.clock, q.finish[team]-1)
+	for _, other := range q.waiting {
+		if other.team() == team && other.start > r.start {
+			other.start = max(q.clock, other.start-1)
+		}
+	}
+	slices.SortStableFunc(q.waiting, func(a, b *reader) int { return cmp.Compare(a.start, b.start) })
+	return true
+}
+
+// team is whose the read is; that of nobody is all who have none.
+func (r *reader) team() uuid.UUID {
+	if r.whose.Team == nil {
+		return uuid.Nil
+	}
+	return *r.whose.Team
 }
 
 // first are up to n of those who wait, in their order.
@@ -133,13 +163,12 @@ func (q *readers) done() bool {
 
 // tell ends the wait of a reader, and says whether it still waited.
 func (q *readers) tell(r *reader, t turn) bool {
-	if !q.leave(r) {
+	if t.err != nil {
+		if !q.forgo(r) {
+			return false
+		}
+	} else if !q.take(r) {
 		return false
-	}
-	if t.err == nil {
-		q.mu.Lock()
-		q.clock = max(q.clock, r.start)
-		q.mu.Unlock()
 	}
 	r.turn <- t
 	return true

@@ -99,8 +99,8 @@ const (
 	// freshFor is how long after its grant a call may still be made.
 	freshFor = 10 * time.Second
 	// longestCall is when a call without an answer must have been counted by the vendor: it
-	// was made while it was fresh, and given up by the client after half a minute.
-	longestCall = 45 * time.Second
+	// was fresh, then marked as sent, and given up by the client after half a minute.
+	longestCall = time.Minute
 )
 
 // Fresh says that a call may still be made. One that is not must be given back.
@@ -235,7 +235,9 @@ func (b *Budget) Available(ctx context.Context, q *db.Queries, p Purpose, most i
 		if p != Sync || s.probeIn > 0 {
 			return Room{Wait: max(s.probeIn, firstProbe/10), Away: true}, nil
 		}
-		room.Calls, room.probe = 1, true
+		// The reserves are for whoever comes once the vendor is there again, and that is what
+		// a probe is to find out.
+		room.Calls, room.probe, p = 1, true, Change
 	}
 	for _, w := range b.windows(s, p) {
 		fits, wait, err := b.fits(ctx, q, s.lastCall, w, room.Calls)
@@ -277,7 +279,10 @@ func (b *Budget) fits(ctx context.Context, q *db.Queries, lastCall int64, w wind
 		return 0, w.length, nil
 	}
 	most = int(min(int64(most), w.limit)) // who asks for more than all gets all
-	first := lastCall + 1 - w.limit
+	first, err := b.firstOf(ctx, q, lastCall, w.limit)
+	if err != nil {
+		return 0, 0, err
+	}
 	last := min(first+int64(most)-1+stragglers, lastCall)
 	rows, err := b.leaving(ctx, q, first-stragglers, last, w)
 	if err != nil {
@@ -285,7 +290,12 @@ func (b *Budget) fits(ctx context.Context, q *db.Queries, lastCall int64, w wind
 	}
 	n, wait = int(last-first+1), w.length // those that the log does not have are long gone
 	for _, row := range rows {
-		if row.Seconds > 0 {
+		switch {
+		case row.Returned:
+			if row.Number >= first {
+				n-- // it left no room, for it took none
+			}
+		case row.Seconds > 0:
 			n--
 			wait = min(wait, seconds(row.Seconds))
 		}
@@ -294,6 +304,22 @@ func (b *Budget) fits(ctx context.Context, q *db.Queries, lastCall int64, w wind
 		return min(n, most), 0, nil
 	}
 	return 0, max(wait, time.Millisecond), nil
+}
+
+// firstOf is the number from which on there are as many calls as the limit, those that were
+// given back left out.
+func (b *Budget) firstOf(ctx context.Context, q *db.Queries, lastCall, limit int64) (int64, error) {
+	first := lastCall + 1 - limit
+	for returned := int64(0); ; {
+		n, err := q.CountReturned(ctx, dbsql.CountReturnedParams{Account: b.account, FirstNumber: first - returned})
+		if err != nil {
+			return 0, fmt.Errorf("counting the calls that were given back: %w", db.Classify(err))
+		}
+		if n == returned {
+			return first - returned, nil
+		}
+		returned = n
+	}
 }
 
 // leaving are the calls of a range, with when each leaves a window.

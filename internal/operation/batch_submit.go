@@ -35,14 +35,16 @@ func (e *Engine) submitBatch(ctx context.Context, b *batch) (dbsql.Operation, er
 		return dbsql.Operation{}, err
 	}
 	row, err := e.insertBatch(ctx, b, rows)
-	for n := 1; db.CommitLost(err) && n <= submitTries; n++ { // as for a change: the same again finds out
+	lost := db.CommitLost(err)
+	for n := 1; lost && n <= submitTries; n++ { // as for a change
 		if !pause(ctx, e.backoff(n)) {
 			break
 		}
-		row, err = e.insertBatch(ctx, b, rows)
-		if db.UniqueViolation(err, "operations_pkey") {
-			row, err = e.Store.OperationByID(ctx, b.id)
+		// Looked for before it is written again: its own changes may fill the backlog.
+		if row, err = e.Store.OperationByID(ctx, b.id); db.NoRows(err) {
+			row, err = e.insertBatch(ctx, b, rows)
 		}
+		lost = err != nil && !errors.Is(err, errKeyTaken)
 	}
 	switch {
 	case errors.Is(err, errKeyTaken):
@@ -51,7 +53,7 @@ func (e *Engine) submitBatch(ctx context.Context, b *batch) (dbsql.Operation, er
 			return dbsql.Operation{}, fmt.Errorf("reading the operation of an idempotency key: %w", err)
 		}
 		return b.attach(row)
-	case db.CommitLost(err):
+	case lost:
 		return dbsql.Operation{}, &fault.Error{
 			Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
 			Public:   fmt.Sprintf("our database went away while it took the batch; it may go on as operation %s: look before you repeat it", b.id),

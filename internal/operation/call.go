@@ -61,9 +61,11 @@ func (e *Engine) follow(ctx context.Context, s *submission, row dbsql.Operation,
 		return err
 	}
 	var err error
-	if row.ID == s.id {
+	switch {
+	case row.FinishedAt != nil: // it had nothing to do
+	case row.ID == s.id:
 		row, err = e.await(ctx, row, e.MaxWait, ended)
-	} else {
+	default:
 		row, err = e.attend(ctx, row, e.MaxWait) // the operation of an earlier call
 	}
 	if err == nil {

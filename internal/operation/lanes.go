@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -22,27 +23,33 @@ const (
 // urgent lanes.
 const agedEvery = 10
 
-// takeAged takes what has waited too long, when it is its turn: one call of ten, in turn for
-// the two lanes that can be kept waiting. So no flood keeps a lane from moving, and what is
-// urgent loses a tenth at the most. The calls' own numbers tell whose turn it is, so all
-// replicas agree. Where nothing more urgent waits the usual order is fair already.
+// takeAged takes what has waited too long, when it is its turn: about one call of ten, in
+// turn for the two lanes that can be kept waiting, or for the other if nothing has waited
+// that long in the one. So no flood keeps a lane from moving, and what is urgent loses a
+// tenth at the most. The calls' own numbers tell whose turn it is, so all replicas agree.
+// Where nothing more urgent waits the usual order is fair already.
 func (e *Engine) takeAged(ctx context.Context, q *db.Queries, room budget.Room) ([]dbsql.Operation, error) {
 	turn, due := room.Passes(agedEvery)
 	if !due {
 		return nil, nil
 	}
-	lane := normalLane
+	lanes := []int16{normalLane, bulkLane}
 	if turn%2 == 0 {
-		lane = bulkLane
+		slices.Reverse(lanes)
 	}
-	others, err := q.OthersGoFirst(ctx, dbsql.OthersGoFirstParams{Account: e.Budget.Account(), Lane: lane})
-	if err != nil {
-		return nil, fmt.Errorf("looking into the more urgent lanes: %w", err)
+	for _, lane := range lanes {
+		others, err := q.OthersGoFirst(ctx, dbsql.OthersGoFirstParams{Account: e.Budget.Account(), Lane: lane})
+		if err != nil {
+			return nil, fmt.Errorf("looking into the more urgent lanes: %w", err)
+		}
+		if !others {
+			continue
+		}
+		if rows, err := e.takeQueued(ctx, q, lane, e.Patience, 1); err != nil || len(rows) > 0 {
+			return rows, err
+		}
 	}
-	if !others {
-		return nil, nil
-	}
-	return e.takeQueued(ctx, q, lane, e.Patience, 1)
+	return nil, nil
 }
 
 // takeQueued takes up to n queued operations in fair order, of the lanes from the lowest on

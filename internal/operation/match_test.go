@@ -1,7 +1,10 @@
 package operation_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,8 +83,10 @@ func TestAnothersScheduleIsNotTaken(t *testing.T) {
 			theirs := &pb.CreateIndexingScheduleRequest{KnowledgeBaseUuid: &base, Days: []int32{1, 5}, Time: new("22:00")}
 			elsewhere := make(chan error, 1)
 			go func() {
-				b.await("our request is on its way", func() bool {
-					return b.count("SELECT count(*) FROM operations WHERE sent_at IS NOT NULL AND state = 'RUNNING'") == 1
+				b.await("our request is with the vendor, to be lost", func() bool {
+					faults := httptest.NewRecorder()
+					b.sim.ServeHTTP(faults, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/_sim/faults", http.NoBody))
+					return strings.Contains(faults.Body.String(), `"applied":1`)
 				})
 				m := methods.API().ByRequest(theirs)
 				_, err := b.cfg.Vendor.Do(t.Context(), m, proto.Clone(theirs), m.Output.New().Interface())

@@ -16,6 +16,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/mirror"
 )
 
 // QueueStatus is how the queue stands, with the parts of those teams that the caller may
@@ -114,12 +115,17 @@ func shares(backlog []dbsql.BacklogRow, calls []budget.TeamCalls, caller identit
 // watchEvery is the pause between two messages where the caller does not say.
 const watchEvery = 2 * time.Second
 
-// WatchQueue tells how the queue stands again and again, until ctx is done.
-func (e *Engine) WatchQueue(ctx context.Context, caller identity.Caller, every time.Duration, tell func(*pb.QueueStatus) error) error {
+// WatchQueue tells how the queue stands again and again, until ctx is done. Who may see what
+// is asked each time.
+func (e *Engine) WatchQueue(ctx context.Context, who mirror.Who, every time.Duration, tell func(*pb.QueueStatus) error) error {
 	if every == 0 {
 		every = watchEvery
 	}
 	for {
+		caller, err := who(ctx)
+		if err != nil {
+			return err
+		}
 		status, err := e.QueueStatus(ctx, caller)
 		if err != nil {
 			return err

@@ -109,7 +109,10 @@ func TestTheQueueIsWatchedUntilOneLeaves(t *testing.T) {
 	b.create("an agent")
 	ctx, leave := context.WithCancel(t.Context())
 	told := 0
-	err := b.engine.WatchQueue(ctx, identity.Caller{Platform: pb.PlatformRole_PLATFORM_ROLE_AUDITOR}, time.Millisecond, func(s *pb.QueueStatus) error {
+	auditing := func(context.Context) (identity.Caller, error) {
+		return identity.Caller{Platform: pb.PlatformRole_PLATFORM_ROLE_AUDITOR}, nil
+	}
+	err := b.engine.WatchQueue(ctx, auditing, time.Millisecond, func(s *pb.QueueStatus) error {
 		if s.GetHour().GetUsed() != 1 || s.GetTeams()[0].GetCallsInHour() != 1 {
 			t.Errorf("told %v", s)
 		}
@@ -120,6 +123,11 @@ func TestTheQueueIsWatchedUntilOneLeaves(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) || told != 3 {
 		t.Errorf("told %d times, then %v", told, err)
+	}
+	revoked := errors.New("revoked")
+	nobody := func(context.Context) (identity.Caller, error) { return identity.Caller{}, revoked }
+	if err := b.engine.WatchQueue(t.Context(), nobody, time.Millisecond, nil); !errors.Is(err, revoked) {
+		t.Errorf("who may see nothing any more is told %v", err)
 	}
 	op, err := b.engine.Get(t.Context(), b.queuedNot())
 	if err != nil || op.QueuePosition != nil || op.GetEstimatedStartTime() != nil {

@@ -43,9 +43,6 @@ func (a *attempt) reconcile(ctx context.Context) error {
 		return a.settle(ctx, ending{failure: a.unknown(errors.New("the method has no way to find out"))})
 	}
 	seen, err := a.find(ctx)
-	if seen.response != nil && a.lacking(seen.response) != "" {
-		err = errMisread
-	}
 	switch {
 	case err != nil:
 		return a.notSeen(ctx, err)
@@ -116,9 +113,18 @@ func (a *attempt) quiet() bool {
 	return a.row.MissedAt != nil && a.claimed().Sub(*a.row.MissedAt) >= a.engine.Quiet
 }
 
-// find looks for the effect of the change and completes the response as the vendor
-// would have answered.
+// find looks for the effect of the change. What does not say all that the vendor's answer
+// would have said is not understood.
 func (a *attempt) find(ctx context.Context) (sighting, error) {
+	seen, err := a.seek(ctx)
+	if seen.response != nil && a.lacking(seen.response) != "" {
+		return sighting{}, errMisread
+	}
+	return seen, err
+}
+
+// seek is find, and completes the response as the vendor would have answered.
+func (a *attempt) seek(ctx context.Context) (sighting, error) {
 	rule := a.method.Access.GetFind()
 	look := a.engine.api.ByName(rule.GetMethod())
 	if look == nil {

@@ -44,7 +44,8 @@ func (e *Engine) Watch(ctx context.Context, id uuid.UUID, tell func(*pb.Operatio
 		default:
 			op = last // the database may be back soon, and the work goes on anyway
 		}
-		op.Request, op.Response = nil, nil
+		// Its place in the queue changes all the time, by what others do.
+		op.Request, op.Response, op.QueuePosition, op.EstimatedStartTime = nil, nil, nil, nil
 		if !proto.Equal(last, op) {
 			if err := tell(op); err != nil {
 				return err

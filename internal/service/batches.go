@@ -31,7 +31,7 @@ func (s *Operations) ResumeOperation(ctx context.Context, req *pb.ResumeOperatio
 		return nil, err
 	}
 	by := caller(ctx)
-	decision, err := s.Guard.Check(ctx, by, methods.API().ByRequest(rest), rest)
+	decision, err := s.Rights.Guard.Check(ctx, by, methods.API().ByRequest(rest), rest)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,11 @@ func (s *Operations) ResumeOperation(ctx context.Context, req *pb.ResumeOperatio
 
 // WatchOperation follows an operation to its end.
 func (s *Operations) WatchOperation(ctx context.Context, req *pb.WatchOperationRequest, stream *connect.ServerStream[pb.WatchOperationResponse]) error {
+	who := s.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
 	return s.Operations.Watch(ctx, uuid.MustParse(req.GetId()), func(op *pb.Operation) error { // validated
+		if _, err := who(ctx); err != nil {
+			return err
+		}
 		return stream.Send(&pb.WatchOperationResponse{Operation: op})
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
-	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/operation"
 )
 
@@ -20,7 +19,7 @@ const defaultWait = 30 * time.Second
 type Operations struct {
 	Operations *operation.Engine
 	Lister     *operation.Lister
-	Guard      *access.Guard
+	Rights     Rights
 }
 
 var _ agentsvcv1connect.OperationServiceHandler = (*Operations)(nil)
@@ -63,7 +62,8 @@ func (s *Operations) GetQueueStatus(ctx context.Context, _ *pb.GetQueueStatusReq
 
 // WatchQueue answers how the queue stands, again and again.
 func (s *Operations) WatchQueue(ctx context.Context, req *pb.WatchQueueRequest, stream *connect.ServerStream[pb.WatchQueueResponse]) error {
-	return s.Operations.WatchQueue(ctx, caller(ctx), req.GetEvery().AsDuration(), func(status *pb.QueueStatus) error {
+	who := s.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
+	return s.Operations.WatchQueue(ctx, who, req.GetEvery().AsDuration(), func(status *pb.QueueStatus) error {
 		return stream.Send(&pb.WatchQueueResponse{Status: status})
 	})
 }

@@ -13,7 +13,7 @@ import (
 )
 
 const callsLeaving = `-- name: CallsLeaving :many
-SELECT number,
+SELECT number, (answered_at IS NOT DISTINCT FROM 'epoch')::boolean AS returned,
        extract(epoch FROM coalesce(answered_at, CASE WHEN status IS NULL THEN granted_at + make_interval(secs => $1::double precision)
                                                      ELSE granted_at END)
                + make_interval(secs => $2::double precision) - clock_timestamp())::double precision AS seconds
@@ -31,8 +31,9 @@ type CallsLeavingParams struct {
 }
 
 type CallsLeavingRow struct {
-	Number  int64
-	Seconds float64
+	Number   int64
+	Returned bool
+	Seconds  float64
 }
 
 // The calls of a range and in how many seconds each leaves the window, less than zero if it
@@ -54,7 +55,7 @@ func (q *Queries) CallsLeaving(ctx context.Context, arg CallsLeavingParams) ([]C
 	var items []CallsLeavingRow
 	for rows.Next() {
 		var i CallsLeavingRow
-		if err := rows.Scan(&i.Number, &i.Seconds); err != nil {
+		if err := rows.Scan(&i.Number, &i.Returned, &i.Seconds); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -69,7 +70,7 @@ const countCallsWithin = `-- name: CountCallsWithin :one
 SELECT count(*)
   FROM vendor_calls
  WHERE account = $1 AND number > $2 AND number <= $3
-   AND granted_at > clock_timestamp() - make_interval(secs => $4::double precision)
+   AND answered_at IS DISTINCT FROM 'epoch' AND granted_at > clock_timestamp() - make_interval(secs => $4::double precision)
 `
 
 type CountCallsWithinParams struct {
@@ -88,6 +89,23 @@ func (q *Queries) CountCallsWithin(ctx context.Context, arg CountCallsWithinPara
 		arg.UpToNumber,
 		arg.WindowSeconds,
 	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countReturned = `-- name: CountReturned :one
+SELECT count(*) FROM vendor_calls WHERE account = $1 AND number >= $2 AND answered_at = 'epoch'
+`
+
+type CountReturnedParams struct {
+	Account     string
+	FirstNumber int64
+}
+
+// How many calls from a number on were given back.
+func (q *Queries) CountReturned(ctx context.Context, arg CountReturnedParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countReturned, arg.Account, arg.FirstNumber)
 	var count int64
 	err := row.Scan(&count)
 	return count, err

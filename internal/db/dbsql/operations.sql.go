@@ -770,15 +770,16 @@ WITH loose AS MATERIALIZED (
     SELECT c.account, c.lane, team.id, c.virtual_time + team.cost
       FROM fair_clocks c, team, loose
      WHERE c.account = $1 AND c.lane = $4 AND loose.setting = 'off'
+       AND team.queued < team.backlog_limit AND team.queued_by_all < $2
     ON CONFLICT (account, lane, team_id) DO UPDATE
        SET virtual_finish = greatest(f.virtual_finish,
                (SELECT c.virtual_time FROM fair_clocks c WHERE c.account = f.account AND c.lane = f.lane))
                + (SELECT cost FROM team)
     RETURNING f.virtual_finish
 )
-SELECT (reserved.virtual_finish - team.cost)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit,
+SELECT coalesce(reserved.virtual_finish - team.cost, 0)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit,
        team.queued_by_all
-  FROM team, reserved
+  FROM team LEFT JOIN reserved ON true
 `
 
 type ReserveStartParams struct {
@@ -798,7 +799,8 @@ type ReserveStartRow struct {
 
 // Start-time fair queueing: a team takes its place in the lane, where its last
 // operation finishes but never before the clock of the queue. Tells as well how full the
-// backlog of the team is, counting no further than its limit.
+// backlog of the team and that of all are, counting no further than their limits; over one,
+// no place is taken.
 // A transaction of its own, before that of the operation: the row of the team would hold up
 // the other submissions of the team until the commit. Only fairness hangs on it, so its
 // commit need not wait for the disk, and a place that nobody takes costs nothing.

@@ -16,13 +16,17 @@ SELECT last_call, foreign_used,
 -- has. The vendor counted a call some time between its grant and its answer, so its answer's time is
 -- what is safe. One without is under way, or lost with who made it: then no later than the longest that
 -- a call can take. A call that has a status and no time is from a release before there were times.
-SELECT number,
+SELECT number, (answered_at IS NOT DISTINCT FROM 'epoch')::boolean AS returned,
        extract(epoch FROM coalesce(answered_at, CASE WHEN status IS NULL THEN granted_at + make_interval(secs => @longest_seconds::double precision)
                                                      ELSE granted_at END)
                + make_interval(secs => @window_seconds::double precision) - clock_timestamp())::double precision AS seconds
   FROM vendor_calls
  WHERE account = @account AND number >= @first_number AND number <= @last_number
  ORDER BY number;
+
+-- name: CountReturned :one
+-- How many calls from a number on were given back.
+SELECT count(*) FROM vendor_calls WHERE account = @account AND number >= @first_number AND answered_at = 'epoch';
 
 -- name: InsertCall :exec
 INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, operation_id)
@@ -53,7 +57,7 @@ UPDATE accounts
 SELECT count(*)
   FROM vendor_calls
  WHERE account = @account AND number > @after_number AND number <= @up_to_number
-   AND granted_at > clock_timestamp() - make_interval(secs => @window_seconds::double precision);
+   AND answered_at IS DISTINCT FROM 'epoch' AND granted_at > clock_timestamp() - make_interval(secs => @window_seconds::double precision);
 
 -- name: SetForeignUsed :exec
 -- Touches the row, which is the lock of the budget, only where there is news.
