@@ -73,9 +73,10 @@ chaos: ## Kill, break and restart everything for some minutes under 2,000 change
 	CHAOS=long CHAOS_SEED=$(SEED) CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -run '^TestChaos$$' -count=1 -v -timeout 6m ./e2e
 
 .PHONY: bench
-bench: ## Measure changes against the simulator, and the mapping beside vanguard
+bench: ## Measure changes against the simulator, the queue beside river, and the mapping beside vanguard
 	$(GO) run ./bench/mutations
-	cd bench/mapping && $(GO) run -mod=mod .  # a module of its own, which follows ours
+	cd bench/queue && $(GO) run -mod=mod .  # modules of their own, which follow ours
+	cd bench/mapping && $(GO) run -mod=mod .
 
 .PHONY: lint
 lint: $(BIN)/buf $(BIN)/golangci-lint ## Check the API, the code and the import rule
@@ -83,6 +84,7 @@ lint: $(BIN)/buf $(BIN)/golangci-lint ## Check the API, the code and the import 
 	$(BIN)/buf format proto --diff --exit-code
 	$(GO) vet ./...
 	cd bench/mapping && $(GO) vet -mod=mod ./...
+	cd bench/queue && $(GO) vet -mod=mod ./...
 	cd e2e/vendorclients && $(GO) vet ./...
 	$(BIN)/golangci-lint run
 
