@@ -93,7 +93,7 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	}
 	mask, rest := takeMask(data, m.ProtoReflect().Descriptor())
 	if mask.problem != "" {
-		leaveNote(m, string(mask.field.Name()), mask.problem)
+		leaveNote(m, mask.name(), mask.problem)
 		return nil
 	}
 	if err := protojson.Unmarshal(rest, m); err != nil {

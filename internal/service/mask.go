@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -15,41 +16,86 @@ import (
 // lowerCamelCase alone, and the API's names are those of the .proto files: ours takes both,
 // as everywhere else in JSON.
 type maskTaken struct {
-	field protoreflect.FieldDescriptor // nil if the message can have none
-	paths []string
+	// within is the field of the request that holds it; nil if the request itself does.
+	within protoreflect.FieldDescriptor
+	field  protoreflect.FieldDescriptor // nil if the message can have none
+	paths  []string
 	// problem is what is wrong with it; "" if nothing.
 	problem string
 }
 
-// takeMask reads the mask and answers data with an empty one in its place and all else
-// where it was, so that errors name the right position.
+// name is where the mask is, as errors name it.
+func (t *maskTaken) name() string {
+	if t.within == nil {
+		return string(t.field.Name())
+	}
+	return string(t.within.Name()) + "." + string(t.field.Name())
+}
+
+// takeMask reads the mask of a request, or of the one message in it that has one, such as
+// the update that a batch makes. It answers data with an empty one in its place and all
+// else where it was, so that errors name the right position.
 func takeMask(data []byte, d protoreflect.MessageDescriptor) (maskTaken, []byte) {
 	taken := maskTaken{field: maskOf(d)}
-	if taken.field == nil {
-		return taken, data
+	if taken.field != nil {
+		rest := taken.from(data, d)
+		return taken, rest
 	}
-	rest := bytes.Clone(data)
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
-		return maskTaken{}, data // whoever reads the rest says what is wrong
-	}
-	for decoder.More() {
-		name, err := decoder.Token()
-		var value json.RawMessage
-		if err != nil || decoder.Decode(&value) != nil {
-			return maskTaken{}, data
-		}
-		if name != string(taken.field.Name()) && name != taken.field.JSONName() || string(value) == "null" {
+	for i := range d.Fields().Len() {
+		fd := d.Fields().Get(i)
+		if fd.Message() == nil || fd.IsList() || fd.IsMap() || maskOf(fd.Message()) == nil {
 			continue
 		}
-		taken.read(value, d)
-		if taken.problem != "" {
-			return taken, data
+		rest := bytes.Clone(data)
+		for value, at := range members(data, fd) {
+			var inner []byte
+			if taken, inner = takeMask(value, fd.Message()); taken.problem == "" {
+				copy(rest[at:], inner)
+			}
+			if taken.field != nil {
+				taken.within = fd
+			}
 		}
-		end := int(decoder.InputOffset())
-		copy(rest[end-len(value):end], `""`+strings.Repeat(" ", len(value)))
+		return taken, rest
 	}
-	return taken, rest
+	return taken, data
+}
+
+// from reads the mask out of an object of the message that has the field.
+func (t *maskTaken) from(data []byte, d protoreflect.MessageDescriptor) []byte {
+	rest := bytes.Clone(data)
+	for value, at := range members(data, t.field) {
+		if string(value) == "null" {
+			continue
+		}
+		if t.read(value, d); t.problem != "" {
+			return data
+		}
+		copy(rest[at:at+len(value)], `""`+strings.Repeat(" ", len(value)))
+	}
+	return rest
+}
+
+// members are the values that an object has for a field, by either of its names, and where
+// they begin. Whoever reads the rest says what is wrong with an object that is none.
+func members(data []byte, fd protoreflect.FieldDescriptor) iter.Seq2[json.RawMessage, int] {
+	return func(yield func(json.RawMessage, int) bool) {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
+			return
+		}
+		for decoder.More() {
+			name, err := decoder.Token()
+			var value json.RawMessage
+			if err != nil || decoder.Decode(&value) != nil {
+				return
+			}
+			at := int(decoder.InputOffset()) - len(value)
+			if (name == string(fd.Name()) || name == fd.JSONName()) && !yield(value, at) {
+				return
+			}
+		}
+	}
 }
 
 // maskOf is the field of a message that is a mask; nil if there is none.
@@ -92,6 +138,10 @@ func (t *maskTaken) read(value json.RawMessage, d protoreflect.MessageDescriptor
 // put sets what was taken.
 func (t *maskTaken) put(m proto.Message) {
 	if len(t.paths) > 0 {
-		m.ProtoReflect().Set(t.field, protoreflect.ValueOfMessage((&fieldmaskpb.FieldMask{Paths: t.paths}).ProtoReflect()))
+		target := m.ProtoReflect()
+		if t.within != nil {
+			target = target.Mutable(t.within).Message()
+		}
+		target.Set(t.field, protoreflect.ValueOfMessage((&fieldmaskpb.FieldMask{Paths: t.paths}).ProtoReflect()))
 	}
 }

@@ -48,3 +48,35 @@ func TestMasksInJSON(t *testing.T) {
 		})
 	}
 }
+
+// TestMasksWithinJSON reads the mask of what a batch does to each of its agents.
+func TestMasksWithinJSON(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		body string
+		want []string
+		says string
+	}{
+		"the API's names":   {body: `{"uuids": ["u"], "update": {"update_mask": "model_uuid", "temperature": 1}}`, want: []string{"model_uuid"}},
+		"JSON's names":      {body: `{"update": {"updateMask": "modelUuid"}}`, want: []string{"model_uuid"}},
+		"none":              {body: `{"update": {"temperature": 1}}`},
+		"null":              {body: `{"update": null}`},
+		"no field":          {body: `{"update": {"update_mask": "hunter2"}}`, says: "update.update_mask: name 1 is no field of the request"},
+		"an error after it": {body: `{"update": {"update_mask": "model_uuid", "modelUuid": 7}}`, says: "model_uuid: is not of type string (line 1:55)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			req := &pb.BatchUpdateAgentsRequest{}
+			if err := (jsonCodec{name: "json"}).Unmarshal([]byte(tc.body), req); err != nil {
+				t.Fatal(err)
+			}
+			_, err := checkDecoded(t.Context(), methods.API().ByRequest(req), req)
+			switch {
+			case tc.says == "" && (err != nil || !slices.Equal(req.GetUpdate().GetUpdateMask().GetPaths(), tc.want)):
+				t.Errorf("got %q, %v", req.GetUpdate().GetUpdateMask().GetPaths(), err)
+			case tc.says != "" && (err == nil || !strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), "hunter2")):
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+}
