@@ -164,3 +164,39 @@ func (r replica) awaitWaiting(n int) {
 		}
 	}
 }
+
+// TestARefusedReadCostsItsTeamNoTurn has a team give up many reads while another waits: its
+// next one goes as if they had never come.
+func TestARefusedReadCostsItsTeamNoTurn(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	r := newReplica(t, pool, budget.Limits{PerMinute: 1, Minute: time.Second, Guard: time.Millisecond})
+	r.answer(r.take(budget.Change), budget.Up)
+	patient, hasty := uuid.New(), uuid.New()
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	var reads sync.WaitGroup
+	for range 6 {
+		reads.Go(func() {
+			if call, err := r.Take(ctx, budget.For{Purpose: budget.Read, Team: &patient}); err == nil {
+				r.answer(call, budget.Up)
+			}
+		})
+	}
+	r.awaitWaiting(6)
+	for range 50 {
+		brief, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if _, err := r.Take(brief, budget.For{Purpose: budget.Read, Team: &hasty}); err == nil {
+			t.Error("there was a call within its deadline")
+		}
+		cancel()
+	}
+	if _, err := r.Take(t.Context(), budget.For{Purpose: budget.Read, Team: &hasty}); err != nil {
+		t.Error(err)
+	}
+	if n := r.Waiting(); n < 3 {
+		t.Errorf("only %d of the other team's wait still: it was behind them", n)
+	}
+	leave()
+	reads.Wait()
+}

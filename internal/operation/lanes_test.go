@@ -65,3 +65,24 @@ func TestTheQueueOfAllIsBounded(t *testing.T) {
 	b.await("there is room again", func() bool { return b.count("SELECT count(*) FROM operations WHERE finished_at IS NULL") == 0 })
 	b.queueUp(search, pb.MutationOptions_LANE_NORMAL, 1)
 }
+
+// TestARefusalTakesNoPlace has a team refused many times while the queue is full: its next
+// change goes where it would have gone without.
+func TestARefusalTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *operation.Config) { c.Backlog = 3 })
+	waiting := b.queueUp(b.caller, pb.MutationOptions_LANE_NORMAL, 3)
+	search := b.team("search", 1)
+	for range 20 {
+		name := "refused"
+		err := b.engine.Change(t.Context(), search, &pb.CreateAgentRequest{Name: &name, ModelUuid: proto.String(genaisim.ModelLlama)}, &pb.CreateAgentResponse{})
+		requireReason(t, err, pb.ErrorReason_ERROR_REASON_BACKLOG_FULL)
+	}
+	if _, err := b.engine.Cancel(t.Context(), b.caller, waiting[2], "makes room"); err != nil {
+		t.Fatal(err)
+	}
+	id := b.queueUp(search, pb.MutationOptions_LANE_NORMAL, 1)[0]
+	if n := b.count("SELECT count(*) FROM operations o JOIN operations mine ON mine.id = $1 WHERE o.state = 'QUEUED' AND o.virtual_start < mine.virtual_start", id); n != 0 {
+		t.Errorf("it goes behind %d of a team that it should share with from the start", n)
+	}
+}
