@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -252,7 +253,7 @@ func (b *Budget) refuse(readers []*reader, why func(place int) error) {
 
 // refuseLate refuses those whose turn cannot come before their deadline.
 func (b *Budget) refuseLate(ctx context.Context) {
-	waiting := b.readers.first(manyReaders)
+	waiting := b.readers.first(math.MaxInt)
 	in, err := b.Outlook(ctx, b.store.Queries, Read, len(waiting))
 	if err != nil {
 		return // they wait, and are looked at again
@@ -264,9 +265,3 @@ func (b *Budget) refuseLate(ctx context.Context) {
 		}
 	}
 }
-
-// manyReaders is more than ever wait: all of them are looked at.
-const manyReaders = 1 << 20
-
-// Waiting is how many reads of this process wait for a call.
-func (b *Budget) Waiting() int { return len(b.readers.first(manyReaders)) }

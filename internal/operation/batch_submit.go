@@ -2,15 +2,11 @@ package operation
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 
-	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/audit"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
-	"github.com/agentsvc/agentsvc/internal/fault"
 )
 
 // submitBatch writes a batch, as submit does a change.
@@ -34,38 +30,7 @@ func (e *Engine) submitBatch(ctx context.Context, b *batch) (dbsql.Operation, er
 	if err != nil {
 		return dbsql.Operation{}, err
 	}
-	row, err := e.insertBatch(ctx, b, rows)
-	lost := db.CommitLost(err)
-	for n := 1; lost && n <= submitTries; n++ { // as for a change
-		if !pause(ctx, e.backoff(n)) {
-			break
-		}
-		// Looked for before it is written again: its own changes may fill the backlog.
-		if row, err = e.Store.OperationByID(ctx, b.id); db.NoRows(err) {
-			row, err = e.insertBatch(ctx, b, rows)
-		}
-		lost = err != nil && !errors.Is(err, errKeyTaken)
-	}
-	switch {
-	case errors.Is(err, errKeyTaken):
-		row, err = e.Store.OperationByKey(ctx, dbsql.OperationByKeyParams{TeamID: rows.batch.TeamID, IdempotencyKey: rows.batch.IdempotencyKey})
-		if err != nil {
-			return dbsql.Operation{}, fmt.Errorf("reading the operation of an idempotency key: %w", err)
-		}
-		return b.attach(row)
-	case lost:
-		return dbsql.Operation{}, &fault.Error{
-			Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
-			Public:   fmt.Sprintf("our database went away while it took the batch; it may go on as operation %s: look before you repeat it", b.id),
-			Metadata: map[string]string{"operation": b.id.String()}, Cause: err,
-		}
-	case err != nil:
-		return dbsql.Operation{}, fmt.Errorf("submitting %s: %w", b.method.Name, err)
-	}
-	e.Log.DebugContext(ctx, "batch submitted", slog.String("operation", row.ID.String()), slog.Int("changes", len(rows.changes)))
-	e.wakeDispatcher()
-	e.tell(queued)
-	return row, nil
+	return e.write(ctx, b.submission, func() (dbsql.Operation, error) { return e.insertBatch(ctx, b, rows) })
 }
 
 // batchRows are what a batch is written as.

@@ -81,11 +81,7 @@ func accepted(id uuid.UUID, err error) error {
 	if !ok || away.Reason != pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE || away.Metadata["operation"] != "" {
 		return err
 	}
-	return &fault.Error{
-		Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
-		Public:   fmt.Sprintf("our database went away; the change is accepted as operation %s: look before you repeat it", id),
-		Metadata: map[string]string{"operation": id.String()}, Cause: err,
-	}
+	return wentAway(id, "after it took the change, which goes on", err)
 }
 
 // attend is await for an operation that may have ended already.

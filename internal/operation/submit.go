@@ -188,16 +188,26 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 	if params.VirtualStart, err = e.reserve(ctx, s); err != nil {
 		return dbsql.Operation{}, err
 	}
-	row, err := e.insert(ctx, s, params)
+	return e.write(ctx, s, func() (dbsql.Operation, error) { return e.insert(ctx, s, params) })
+}
+
+// write makes a submission durable and answers its operation, or that of an earlier one
+// with its idempotency key.
+func (e *Engine) write(ctx context.Context, s *submission, insert func() (dbsql.Operation, error)) (dbsql.Operation, error) {
+	row, err := insert()
 	lost := db.CommitLost(err)
 	for n := 1; lost && n <= submitTries; n++ {
 		// It may be durable, and its caller must not be told to try again: then the change
-		// would be made twice. The same again with the same id finds out, once there is an
-		// answer at all: that the database is away says nothing about the commit.
+		// would be made twice. A look finds out, once there is an answer at all: that the
+		// database is away says nothing about the commit. It comes before the same is written
+		// again, since a batch's own changes may fill the backlog, and after it, since the
+		// first may have been committing still.
 		if !pause(ctx, e.backoff(n)) {
 			break
 		}
-		row, err = e.insert(ctx, s, params)
+		if row, err = e.Store.OperationByID(ctx, s.id); db.NoRows(err) {
+			row, err = insert()
+		}
 		if db.UniqueViolation(err, "operations_pkey") {
 			row, err = e.Store.OperationByID(ctx, s.id)
 		}
@@ -205,17 +215,14 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 	}
 	switch {
 	case errors.Is(err, errKeyTaken):
-		row, err = e.Store.OperationByKey(ctx, dbsql.OperationByKeyParams{TeamID: params.TeamID, IdempotencyKey: params.IdempotencyKey})
+		key := s.options.GetIdempotencyKey()
+		row, err = e.Store.OperationByKey(ctx, dbsql.OperationByKeyParams{TeamID: s.caller.ActingTeam.ID, IdempotencyKey: &key})
 		if err != nil {
 			return dbsql.Operation{}, fmt.Errorf("reading the operation of an idempotency key: %w", err)
 		}
 		return s.attach(row)
 	case lost:
-		return dbsql.Operation{}, &fault.Error{
-			Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
-			Public:   fmt.Sprintf("our database went away while it took the change; it may go on as operation %s: look before you repeat it", s.id),
-			Metadata: map[string]string{"operation": s.id.String()}, Cause: err,
-		}
+		return dbsql.Operation{}, wentAway(s.id, "while it took the change; it may go on", err)
 	case err != nil:
 		return dbsql.Operation{}, fmt.Errorf("submitting %s: %w", s.method.Name, err)
 	}
@@ -223,6 +230,15 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 	e.wakeDispatcher()
 	e.tell(queued)
 	return row, nil
+}
+
+// wentAway tells under which id a change is, or may be, that nobody must just repeat.
+func wentAway(id uuid.UUID, when string, cause error) error {
+	return &fault.Error{
+		Reason:   pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
+		Public:   fmt.Sprintf("our database went away %s as operation %s: look before you repeat it", when, id),
+		Metadata: map[string]string{"operation": id.String()}, Cause: cause,
+	}
 }
 
 // submitTries is how often a submission whose commit was lost is looked after.
