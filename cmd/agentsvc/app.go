@@ -22,7 +22,6 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/audit"
-	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/config"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
@@ -33,7 +32,6 @@ import (
 	"github.com/agentsvc/agentsvc/internal/resource"
 	"github.com/agentsvc/agentsvc/internal/seal"
 	"github.com/agentsvc/agentsvc/internal/service"
-	"github.com/agentsvc/agentsvc/internal/upstream"
 )
 
 const (
@@ -57,8 +55,8 @@ type app struct {
 	cfg      config.Config
 	log      *slog.Logger
 	store    *db.Store
-	engine   *operation.Engine
-	mirror   *mirror.Mirror
+	engines  []*operation.Engine
+	mirrors  []*mirror.Mirror
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
@@ -75,7 +73,15 @@ func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slo
 		return err
 	}
 	defer pool.Close()
-	a, err := wire(cfg, pool, auth, log)
+	accounts, err := cfg.Accounts(log)
+	if err != nil {
+		return err
+	}
+	lost, err := prepareAccounts(ctx, db.New(pool), accounts, log)
+	if err != nil {
+		return err
+	}
+	a, err := wire(cfg, pool, accounts, lost, auth, log)
 	if err != nil {
 		return err
 	}
@@ -85,12 +91,10 @@ func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slo
 	return a.run(ctx, started)
 }
 
-func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.Logger) (*app, error) {
+func wire(
+	cfg config.Config, pool *pgxpool.Pool, accounts []config.Account, lost []string, auth authenticator, log *slog.Logger,
+) (*app, error) {
 	ring, err := seal.Load(cfg.SealKeysFile)
-	if err != nil {
-		return nil, err
-	}
-	token, err := cfg.TokenSource(log)
 	if err != nil {
 		return nil, err
 	}
@@ -100,27 +104,22 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 		return nil, fmt.Errorf("preparing metrics: %w", err)
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	client, err := upstream.New(upstream.Config{
-		BaseURL: cfg.UpstreamURL, Token: token, UserAgent: "agentsvc/" + version, Log: log, Meter: meters.Meter("agentsvc"),
-	})
-	if err != nil {
-		return nil, err
+	if need := connsPerAccount * len(accounts); cfg.DatabaseConns < need {
+		return nil, fmt.Errorf("AGENTSVC_DATABASE_CONNS must be at least %d for %d vendor accounts", need, len(accounts))
 	}
 	store := db.New(pool)
-	limits := budget.Limits{
-		PerMinute: cfg.PerMinute, PerHour: cfg.PerHour, Minute: cfg.MinuteWindow, Hour: cfg.HourWindow, Guard: cfg.RateGuard,
-	}
 	tokens := listing.NewTokens(ring.Derive("page tokens"))
-	account := budget.New(store, budget.DefaultAccount, limits, log)
-	copied := mirror.New(mirror.Config{Store: store, Client: client, Budget: account, Tokens: tokens, Log: log, SyncEvery: cfg.SyncEvery})
-	engine, err := operation.New(operation.Config{
-		Store: store, Vendor: client, Budget: account, History: copied, Ring: ring, Log: log, Rules: service.Rules(copied),
-		Worker: workerName(), Concurrency: max(cfg.Workers, 1), Lease: cfg.Lease, Backlog: cfg.Backlog,
-	})
-	if err != nil {
-		return nil, err
+	a := &app{cfg: cfg, log: log, store: store}
+	shared := perAccount{cfg: cfg, store: store, ring: ring, tokens: tokens, meters: meters, worker: workerName(), log: log}
+	for _, account := range accounts {
+		copied, engine, err := shared.wire(account)
+		if err != nil {
+			return nil, fmt.Errorf("vendor account %q: %w", account.Name, err)
+		}
+		a.mirrors, a.engines = append(a.mirrors, copied), append(a.engines, engine)
 	}
-	a := &app{cfg: cfg, log: log, store: store, engine: engine, mirror: copied}
+	copied := mirror.NewAccounts(lost, a.mirrors[0], a.mirrors[1:]...)
+	engines := operation.NewAccounts(a.engines[0], a.engines[1:]...)
 	if cfg.TLSCertFile != "" {
 		certificate, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile)
 		if err != nil {
@@ -130,15 +129,15 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	}
 	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
 	a.server, err = service.New(service.Config{
-		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights}), service.Ours(
-			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens), Rights: rights},
+		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights}), service.Ours(
+			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
 			&service.Audit{Reader: audit.NewReader(store, tokens)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
-		Resolve:       service.Resolve(copied, engine),
+		Resolve:       service.Resolve(copied, engines),
 		Log:           log,
 		Ready:         func(ctx context.Context) error { return schemaCurrent(ctx, pool) },
 		Metrics:       promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
@@ -153,11 +152,13 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	workers, work := errgroup.WithContext(work)
-	workers.Go(func() error { return a.engine.RunNotifications(work) })
 	workers.Go(func() error { return a.keepPartitions(work) })
-	if a.cfg.Workers > 0 {
-		workers.Go(func() error { return a.engine.Run(work) })
-		workers.Go(func() error { return a.mirror.Run(work) })
+	for i := range a.engines {
+		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
+		if a.cfg.Workers > 0 {
+			workers.Go(func() error { return a.engines[i].Run(work) })
+			workers.Go(func() error { return a.mirrors[i].Run(work) })
+		}
 	}
 
 	server := service.NewHTTPServer(a.server, a.tls, a.log)

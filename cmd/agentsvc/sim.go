@@ -28,12 +28,21 @@ func runSim(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", "127.0.0.1:8081", "`address` to listen on; port 0 for one that is free")
 	genaisim.BindFlags(flags, &cfg)
+	var tokens []string
+	flags.Func("account", "`token` of a further account, empty at the start; may be given several times", func(token string) error {
+		tokens = append(tokens, token)
+		return nil
+	})
 	flags.Usage = func() { explain(flags, simUsage) }
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("agentsvc sim takes flags only, not %q", flags.Arg(0))
+	}
+	simulator, err := genaisim.NewAccounts(cfg, tokens...)
+	if err != nil {
+		return fmt.Errorf("agentsvc sim: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
 	if err != nil {
@@ -42,7 +51,7 @@ func runSim(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if _, err := fmt.Fprintf(stdout, "simulator ready at http://%s\n", listener.Addr()); err != nil {
 		return err
 	}
-	return genaisim.Serve(ctx, listener, genaisim.New(cfg))
+	return genaisim.Serve(ctx, listener, simulator)
 }
 
 // explain writes what a command is for, and its flags, one a line.

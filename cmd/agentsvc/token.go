@@ -31,36 +31,11 @@ Roles are the service's: they hold for its other tokens too.
 // runToken makes, lists and revokes the tokens of services. Who may reach the
 // database may do all of it.
 func runToken(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, tokenUsage)
-		return errors.New("token: say create, list or revoke")
+	commands := databaseCommands{
+		name: "token", usage: tokenUsage,
+		all: map[string]databaseCommand{"create": tokenCreate, "list": tokenList, "revoke": tokenRevoke},
 	}
-	commands := map[string]func(context.Context, *db.Store, []string, io.Writer, io.Writer) error{
-		"create": tokenCreate,
-		"list":   tokenList,
-		"revoke": tokenRevoke,
-	}
-	command, ok := commands[args[0]]
-	if !ok {
-		fmt.Fprint(stderr, tokenUsage)
-		return fmt.Errorf("token: there is no %q; say create, list or revoke", args[0])
-	}
-	url := getenv("DATABASE_URL")
-	if url == "" {
-		return errors.New("token: DATABASE_URL is not set; it says where the tokens are")
-	}
-	pool, err := db.Open(ctx, url)
-	if err != nil {
-		return fmt.Errorf("token: %w", err)
-	}
-	defer pool.Close()
-	if err := command(ctx, db.New(pool), args[1:], stdout, stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		if old := schemaCurrent(ctx, pool); old != nil {
-			err = old // whatever it was, that comes first
-		}
-		return fmt.Errorf("token %s: %w", args[0], err)
-	}
-	return nil
+	return commands.run(ctx, args, getenv, stdout, stderr)
 }
 
 func tokenFlags(name string, stderr io.Writer) *flag.FlagSet {

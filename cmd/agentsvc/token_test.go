@@ -81,7 +81,7 @@ func TestTokenMistakes(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no command":       {nil, "create, list or revoke"},
+		"no command":       {nil, "create, list, revoke"},
 		"unknown command":  {[]string{"make"}, `no "make"`},
 		"unknown team":     {[]string{"create", "--name", "bot", "--team", "nosuch", "--role", "owner"}, `no team "nosuch"`},
 		"unknown role":     {[]string{"create", "--name", "bot", "--team", "platform", "--role", "boss"}, `--role "boss"`},

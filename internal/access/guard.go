@@ -47,6 +47,9 @@ type Decision struct {
 	Team identity.Team
 	// Target is the first thing the request names.
 	Target identity.Target
+	// Account is the vendor account that the call goes to: where what it names is, or else
+	// where the team creates. "" if it names nothing that is in one.
+	Account string
 }
 
 // Check answers whether the caller may call m with req, which must be valid. The
@@ -95,11 +98,13 @@ func (g *Guard) decide(ctx context.Context, c identity.Caller, m *methods.Method
 func (g *Guard) decideByTargets(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
 	r := request{Guard: g, caller: c, method: m, message: req}
 	var decision Decision
+	var named []thing
 	for i, target := range m.Access.GetTargets() {
 		found, err := r.check(ctx, target)
 		if err != nil {
 			return Decision{}, err
 		}
+		named = append(named, found...)
 		if i > 0 {
 			continue
 		}
@@ -108,5 +113,7 @@ func (g *Guard) decideByTargets(ctx context.Context, c identity.Caller, m *metho
 		}
 		decision = Decision{Team: found[0].team, Target: found[0].Target}
 	}
-	return decision, nil
+	var err error
+	decision.Account, err = r.account(named)
+	return decision, err
 }

@@ -89,7 +89,7 @@ func (r request) named(ctx context.Context, target *pb.Target, name string) ([]t
 	}
 	things := make([]thing, 0, len(rows))
 	for _, row := range rows {
-		t := thing{Target: identity.Target{Kind: row.Kind, UUID: row.UUID, Name: row.Name}, shared: row.Shared, called: name}
+		t := thing{Target: identity.Target{Kind: row.Kind, UUID: row.UUID, Name: row.Name}, shared: row.Shared, called: name, account: row.Account}
 		if row.TeamID != nil {
 			t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
 		}

@@ -44,6 +44,8 @@ type thing struct {
 	shared bool
 	// called is what the caller called it, where that is not its uuid.
 	called string
+	// account is the vendor account that it is in, or that the team creates in.
+	account string
 }
 
 // check wants a yes for everything that one target names, and answers it in the
@@ -97,7 +99,7 @@ func (r request) checkTeams(ctx context.Context, target *pb.Target, names []stri
 		}
 		t := thing{
 			Target: identity.Target{Kind: kindTeam, UUID: row.ID, Name: row.Name},
-			team:   identity.Team{ID: row.ID, Name: row.Name},
+			team:   identity.Team{ID: row.ID, Name: row.Name}, account: row.Account,
 		}
 		if err := r.allow(target, t); err != nil {
 			return nil, err
@@ -136,8 +138,8 @@ func (r request) checkOperations(ctx context.Context, target *pb.Target, ids []u
 		if err != nil {
 			return nil, fmt.Errorf("looking for the owner of operation %s: %w", id, err)
 		}
-		t := thing{Target: identity.Target{Kind: kindOperation, UUID: id}, team: identity.Team{ID: owner}}
-		if t.team.Name, err = r.teamName(ctx, owner); err != nil {
+		t := thing{Target: identity.Target{Kind: kindOperation, UUID: id}, team: identity.Team{ID: owner.TeamID}, account: owner.Account}
+		if t.team.Name, err = r.teamName(ctx, owner.TeamID); err != nil {
 			return nil, err
 		}
 		if err := r.allow(target, t); err != nil {
@@ -187,7 +189,7 @@ func (r request) checkResource(ctx context.Context, target *pb.Target, id uuid.U
 	if !isKnown {
 		row.Kind = target.GetKind()
 	}
-	t := thing{Target: identity.Target{Kind: row.Kind, UUID: id, Name: row.Name}, shared: row.Shared}
+	t := thing{Target: identity.Target{Kind: row.Kind, UUID: id, Name: row.Name}, shared: row.Shared, account: row.Account}
 	if row.TeamID != nil {
 		t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
 	}

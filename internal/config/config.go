@@ -20,6 +20,10 @@ type Config struct {
 	// again when it changes) is the vendor account's. Required.
 	Token     string
 	TokenFile string
+	// AccountsDir (AGENTSVC_ACCOUNTS_DIR) is a folder with the tokens of further vendor
+	// accounts, if there are any: a file an account, called as the account is to be. Files
+	// are read again when they change; for another account the service is started anew.
+	AccountsDir string
 	// UpstreamURL (AGENTSVC_UPSTREAM_URL) is the vendor's API, without a path.
 	UpstreamURL string
 	// Listen (AGENTSVC_LISTEN, --listen) is the address of the one port.
@@ -33,18 +37,18 @@ type Config struct {
 	// CORSOrigins (AGENTSVC_CORS_ORIGINS) are the web origins that may call, comma-separated.
 	CORSOrigins []string
 	// PerMinute and PerHour (AGENTSVC_RATE_PER_MINUTE, AGENTSVC_RATE_PER_HOUR) are the
-	// vendor account's limits.
+	// vendor's limits, for each account.
 	PerMinute, PerHour int
 	// MinuteWindow and HourWindow (AGENTSVC_RATE_MINUTE_WINDOW, AGENTSVC_RATE_HOUR_WINDOW)
 	// are how long "a minute" and "an hour" of those limits are: a minute and an hour at
 	// the vendor, less at a simulator whose windows are scaled down. RateGuard
 	// (AGENTSVC_RATE_GUARD) lengthens both, for clocks that run at different speeds.
 	MinuteWindow, HourWindow, RateGuard time.Duration
-	// Backlog (AGENTSVC_BACKLOG) is how many changes of all teams may wait before more are
-	// refused.
+	// Backlog (AGENTSVC_BACKLOG) is how many changes of all teams may wait for an account
+	// before more are refused.
 	Backlog int
-	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once; 0: it
-	// makes none and only serves.
+	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once in each
+	// account; 0: it makes none and only serves.
 	Workers int
 	// SyncEvery (AGENTSVC_SYNC_EVERY) is how often the mirror is compared with the vendor.
 	SyncEvery time.Duration
@@ -108,6 +112,7 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 	text("DATABASE_URL", &c.DatabaseURL)
 	text("DIGITALOCEAN_TOKEN", &c.Token)
 	text("DIGITALOCEAN_TOKEN_FILE", &c.TokenFile)
+	text("AGENTSVC_ACCOUNTS_DIR", &c.AccountsDir)
 	text("AGENTSVC_UPSTREAM_URL", &c.UpstreamURL)
 	text("AGENTSVC_LISTEN", &c.Listen)
 	text("AGENTSVC_TLS_CERT_FILE", &c.TLSCertFile)
@@ -167,18 +172,4 @@ func (c Config) validate() error {
 	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")
 	wrong(c.Lease < time.Second, "AGENTSVC_LEASE must be at least 1s")
 	return errors.Join(problems...)
-}
-
-// TokenSource is the vendor token whenever it is asked for: a token file is read
-// again when it was replaced. While that cannot be done, which is logged once, the token
-// of before stays.
-func (c Config) TokenSource(log *slog.Logger) (func() string, error) {
-	if c.TokenFile == "" {
-		return func() string { return c.Token }, nil
-	}
-	source := &tokenFile{path: c.TokenFile, log: log}
-	if _, err := source.read(); err != nil {
-		return nil, err
-	}
-	return source.token, nil
 }

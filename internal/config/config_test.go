@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,9 +94,13 @@ func TestTokenFileIsReadAgainWhenReplaced(t *testing.T) {
 	var log strings.Builder
 	now := time.Now()
 	write("first\n", now)
-	token, err := config.Config{TokenFile: path}.TokenSource(slog.New(slog.NewTextHandler(&log, nil)))
-	if err != nil || token() != "first" {
-		t.Fatalf("got %v", err)
+	accounts, err := config.Config{TokenFile: path}.Accounts(slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil || len(accounts) != 1 || accounts[0].Name != config.DefaultAccount {
+		t.Fatalf("got %v, %v", accounts, err)
+	}
+	token := accounts[0].Token
+	if got := token(); got != "first" {
+		t.Fatalf("got %q", got)
 	}
 	write("second\n", now.Add(time.Second))
 	if got := token(); got != "second" {
@@ -112,7 +117,56 @@ func TestTokenFileIsReadAgainWhenReplaced(t *testing.T) {
 	if n := strings.Count(log.String(), "token is kept"); n != 1 || strings.Contains(log.String(), "second") {
 		t.Errorf("the log says %q", log.String())
 	}
-	if _, err := (config.Config{TokenFile: path}).TokenSource(slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := (config.Config{TokenFile: path}).Accounts(slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a start without the file was accepted")
+	}
+}
+
+func TestAFileForEachFurtherAccount(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	dir := t.TempDir()
+	write := func(name, token string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("emea", "token-b\n")
+	write("apac", "token-c")
+	write("..data", "what a mount leaves")
+	cfg := config.Config{Token: "token-a", AccountsDir: dir}
+	accounts, err := cfg.Accounts(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range accounts {
+		got = append(got, a.Name+"="+a.Token())
+	}
+	if want := []string{"default=token-a", "apac=token-c", "emea=token-b"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	later := time.Now().Add(time.Minute)
+	write("emea", "token-d")
+	if err := os.Chtimes(filepath.Join(dir, "emea"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	if got := accounts[2].Token(); got != "token-d" {
+		t.Errorf("after the file was replaced: %q", got)
+	}
+
+	write("Not A Name", "token-e")
+	write("default", "token-f")
+	write("twin", "token-c")
+	write("empty", "")
+	_, err = cfg.Accounts(log)
+	for _, told := range []string{`"Not A Name"`, `"default"`, `"apac" and "twin"`, `"empty"`} {
+		if err == nil || !strings.Contains(err.Error(), told) {
+			t.Errorf("%s is not told: %v", told, err)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "token-c") {
+		t.Errorf("a token is in the error: %v", err)
 	}
 }

@@ -5,10 +5,74 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 )
+
+// DefaultAccount is the name of the vendor account that every database has from the start:
+// that of teams which were not told to create in another one.
+const DefaultAccount = "default"
+
+// Account is a vendor account.
+type Account struct {
+	Name string
+	// Token is the account's, whenever it is asked for.
+	Token func() string
+}
+
+// Accounts are the vendor accounts, the default one first. A token file is read again when
+// it was replaced. While that cannot be done, which is logged once, the token of before stays.
+func (c Config) Accounts(log *slog.Logger) ([]Account, error) {
+	first := Account{Name: DefaultAccount, Token: func() string { return c.Token }}
+	if c.TokenFile != "" {
+		source, err := newTokenFile(c.TokenFile, log)
+		if err != nil {
+			return nil, err
+		}
+		first.Token = source.token
+	}
+	accounts := []Account{first}
+	if c.AccountsDir == "" {
+		return accounts, nil
+	}
+	entries, err := os.ReadDir(c.AccountsDir)
+	if err != nil {
+		return nil, fmt.Errorf("reading AGENTSVC_ACCOUNTS_DIR: %w", err)
+	}
+	called := regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+	var problems []error
+	for _, entry := range entries {
+		name := entry.Name()
+		switch {
+		case strings.HasPrefix(name, "."): // what mounts and editors leave
+			continue
+		case name == DefaultAccount:
+			problems = append(problems, errors.New(
+				"AGENTSVC_ACCOUNTS_DIR: the token of the account \"default\" is that of DIGITALOCEAN_TOKEN or DIGITALOCEAN_TOKEN_FILE"))
+			continue
+		case !called.MatchString(name):
+			problems = append(problems, fmt.Errorf("AGENTSVC_ACCOUNTS_DIR: %q is no name of an account, such as \"emea\"", name))
+			continue
+		}
+		source, err := newTokenFile(filepath.Join(c.AccountsDir, name), log)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("account %q: %w", name, err))
+			continue
+		}
+		accounts = append(accounts, Account{Name: name, Token: source.token})
+	}
+	for i, a := range accounts {
+		for _, b := range accounts[:i] {
+			if a.Token() == b.Token() { // the vendor would count their calls together, and we would not
+				problems = append(problems, fmt.Errorf("the accounts %q and %q have the same token: an account is to have one of its own", b.Name, a.Name))
+			}
+		}
+	}
+	return accounts, errors.Join(problems...)
+}
 
 // tokenFile is a token that may be replaced while we run. While the file cannot be
 // read, the token read before stays in force.
@@ -20,6 +84,12 @@ type tokenFile struct {
 	current  string
 	modified time.Time
 	failing  bool // the log has it
+}
+
+func newTokenFile(path string, log *slog.Logger) (*tokenFile, error) {
+	f := &tokenFile{path: path, log: log}
+	_, err := f.read()
+	return f, err
 }
 
 func (f *tokenFile) token() string {

@@ -27,6 +27,7 @@ func OperationSchema() *listing.Schema {
 			listing.EnumField("state", "x.state", pb.Operation_State(0).Descriptor().Values()),
 			methodField("x.method"),
 			teamField(),
+			{Name: "account", Type: listing.Text, SQL: "x.account"},
 			{Name: "requested_by", Type: listing.Text, SQL: "x.actor"},
 			{Name: "resource_kind", Type: listing.Text, SQL: "x.resource_kind"},
 			{Name: "resource_uuid", Type: listing.ID, SQL: "x.resource_uuid"},

@@ -14,6 +14,7 @@ import (
 // belongs to none.
 type ResourceRow struct {
 	Kind              string
+	Account           string
 	UUID              uuid.UUID
 	TeamID            *uuid.UUID
 	Name              string
@@ -90,6 +91,7 @@ func resourceFields() []listing.Field {
 		{Name: "uuid", Type: listing.ID, SQL: "x.uuid"},
 		{Name: "name", Type: listing.Text, SQL: "x.name"},
 		teamField(),
+		{Name: "account", Type: listing.Text, SQL: "x.account"},
 		{Name: "status", Type: listing.Text, SQL: "x.status"},
 		{Name: "region", Type: listing.Text, SQL: "x.region"},
 		{Name: "tags", Type: listing.Texts, SQL: "x.tags"},
@@ -102,7 +104,7 @@ func (r ResourceList) list() list {
 	l := list{
 		table: "resources",
 		columns: []string{
-			"kind", "uuid", "team_id", "name", "status", "region", "tags", "version_hash", "upstream_created_at",
+			"kind", "account", "uuid", "team_id", "name", "status", "region", "tags", "version_hash", "upstream_created_at",
 			"upstream_updated_at", "summary", "summary_synced_at", "body_synced_at", "dirty_since",
 		},
 		where: []string{"x.deleted_at IS NULL"},

@@ -34,7 +34,8 @@ func codeOf(reason pb.ErrorReason) connect.Code {
 		return connect.CodeAborted
 	case pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED:
 		return connect.CodeAlreadyExists
-	case pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED, pb.ErrorReason_ERROR_REASON_VENDOR_REFUSED:
+	case pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED, pb.ErrorReason_ERROR_REASON_VENDOR_REFUSED,
+		pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED:
 		return connect.CodeFailedPrecondition
 	case pb.ErrorReason_ERROR_REASON_BACKLOG_FULL, pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED:
 		return connect.CodeResourceExhausted

@@ -56,7 +56,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (Caller,
 	}
 	c := caller(row.PrincipalID, row.Kind, row.Name, row.PlatformRole)
 	for i, team := range row.TeamIds {
-		c.Teams = append(c.Teams, membership(team, row.TeamNames[i], row.TeamRoles[i]))
+		c.Teams = append(c.Teams, membership(team, row.TeamNames[i], row.TeamRoles[i], row.TeamAccounts[i]))
 	}
 	return c, nil
 }
@@ -100,7 +100,7 @@ func (f *Fixed) Authenticate(ctx context.Context, token string) (Caller, error) 
 	}
 	c := caller(row.ID, row.Kind, row.Name, row.PlatformRole)
 	for _, m := range teams {
-		c.Teams = append(c.Teams, membership(m.ID, m.Name, m.Role))
+		c.Teams = append(c.Teams, membership(m.ID, m.Name, m.Role, m.Account))
 	}
 	return c, nil
 }
@@ -114,8 +114,8 @@ func caller(id uuid.UUID, kind, name, platform string) Caller {
 	}
 }
 
-func membership(team uuid.UUID, name, role string) Membership {
-	return Membership{TeamID: team, Team: name, Role: pb.Role(pb.Role_value["ROLE_"+role])}
+func membership(team uuid.UUID, name, role, account string) Membership {
+	return Membership{TeamID: team, Team: name, Role: pb.Role(pb.Role_value["ROLE_"+role]), Account: account}
 }
 
 func unauthenticated(format string, args ...any) *fault.Error {

@@ -27,6 +27,9 @@ type Caller struct {
 	// for methods without targets.
 	ActingTeam Team
 	Target     Target
+	// Account is the vendor account that the call goes to, as the access check found it; ""
+	// where nothing that it touches is in one.
+	Account string
 }
 
 // Team names a team.
@@ -47,6 +50,8 @@ type Membership struct {
 	TeamID uuid.UUID
 	Team   string
 	Role   pb.Role
+	// Account is the vendor account that what the team creates is created in.
+	Account string
 }
 
 // Role is the caller's role in a team, ROLE_UNSPECIFIED if they do not belong to
@@ -78,6 +83,19 @@ func (c Caller) TeamIDs() []uuid.UUID {
 		ids = append(ids, m.TeamID)
 	}
 	return ids
+}
+
+// Home is the vendor account that all of the caller's teams create in; "" if there is no
+// such one.
+func (c Caller) Home() string {
+	home := ""
+	for i, m := range c.Teams {
+		if i > 0 && m.Account != home {
+			return ""
+		}
+		home = m.Account
+	}
+	return home
 }
 
 type contextKey struct{}

@@ -19,6 +19,8 @@ type Outlook struct {
 	Name string
 	// Team owns the agent; nil if nobody does.
 	Team *uuid.UUID
+	// Account is the vendor account that it is in.
+	Account string
 	// Changes are those that our copy shows, without secrets.
 	Changes []*pb.FieldChange
 	// Same says that the agent is so already. What our copy does not show, or may not show
@@ -42,7 +44,7 @@ func (m *Mirror) Foresee(ctx context.Context, update *pb.UpdateAgentRequest, age
 		}
 		agent, _ := body.(*pb.Agent)
 		before, after, whole := wouldBe(agent, update)
-		o := Outlook{Name: row.Name, Team: row.TeamID}
+		o := Outlook{Name: row.Name, Team: row.TeamID, Account: row.Account}
 		if o.Changes, err = audit.Compare(before, after); err != nil {
 			return nil, fmt.Errorf("foreseeing an update of agent %s: %w", row.UUID, err)
 		}

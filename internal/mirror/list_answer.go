@@ -23,7 +23,9 @@ import (
 
 // query is a page of a kind, asked for by a caller.
 type query struct {
-	kind   *kind
+	kind *kind
+	// across are the copies of the accounts that the page may be of.
+	across across
 	method *methods.Method
 	caller identity.Caller
 	page   listing.Page
@@ -51,13 +53,11 @@ func (m *Mirror) listCopy(ctx context.Context, q query, req, resp proto.Message)
 	if aged, ok := req.(interface{ GetMaxStaleness() *durationpb.Duration }); ok {
 		most = aged.GetMaxStaleness()
 	}
-	freshness, err := m.listFresh(ctx, q.caller, q.kind, most)
+	freshness, err := q.across.listFresh(ctx, q.caller, q.kind, most)
 	if err != nil {
 		return err
 	}
-	rows, err := m.reread(ctx, q.caller, q.kind, freshness, func() ([]db.ResourceRow, error) {
-		return m.store.ListResources(ctx, q.which, q.page)
-	})
+	rows, err := m.reread(ctx, q, freshness)
 	if err != nil {
 		return err
 	}
@@ -170,9 +170,7 @@ func (m *Mirror) listNarrowed(ctx context.Context, q query, req, resp proto.Mess
 	if err != nil {
 		return err
 	}
-	found, err := shared(ctx, m, "narrow "+string(q.method.Name)+" "+string(key), func(ctx context.Context) (narrowed, error) {
-		return m.narrow(ctx, q, ask)
-	})
+	found, err := q.across.narrow(ctx, q, ask, "narrow "+string(q.method.Name)+" "+string(key))
 	if err != nil && unanswered(ctx, err) && !refused(err) && m.partsOf(&q, req) {
 		return m.listParts(ctx, q, resp)
 	}

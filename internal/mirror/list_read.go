@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -27,6 +26,11 @@ import (
 // Where the method lists only some of the kind, or the request has filters of the
 // vendor's, the vendor is asked which: see [Mirror.narrow].
 func (m *Mirror) List(ctx context.Context, caller identity.Caller, req, resp proto.Message) error {
+	return m.list(ctx, caller, req, resp, func(*kind) (across, error) { return across{m}, nil })
+}
+
+// list is the same for what is in several accounts; which says in which one of a kind may be.
+func (m *Mirror) list(ctx context.Context, caller identity.Caller, req, resp proto.Message, which func(*kind) (across, error)) error {
 	if err := ownPages(req); err != nil {
 		return err
 	}
@@ -43,7 +47,11 @@ func (m *Mirror) List(ctx context.Context, caller identity.Caller, req, resp pro
 	if err != nil {
 		return err
 	}
-	q := query{kind: k, method: method, caller: caller, page: page, which: db.ResourceList{
+	mirrors, err := which(k)
+	if err != nil {
+		return err
+	}
+	q := query{kind: k, across: mirrors, method: method, caller: caller, page: page, which: db.ResourceList{
 		Visible: db.Visible{All: caller.SeesAll(), Teams: caller.TeamIDs(), Shared: k.shared != nil}, Kind: k.name,
 	}}
 	if narrows(k, method, req) {
@@ -144,25 +152,24 @@ const (
 // reread reads a page whose rows show what we changed: rows known to be behind are
 // read again from the vendor, and then the page, for they may have moved in it. What
 // is behind and not on the page is not looked for.
-func (m *Mirror) reread(
-	ctx context.Context, caller identity.Caller, k *kind, freshness *pb.Freshness, page func() ([]db.ResourceRow, error),
-) ([]db.ResourceRow, error) {
+func (m *Mirror) reread(ctx context.Context, q query, freshness *pb.Freshness) ([]db.ResourceRow, error) {
+	page := func() ([]db.ResourceRow, error) { return m.store.ListResources(ctx, q.which, q.page) }
 	rows, err := page()
 	if err != nil {
 		return nil, err
 	}
-	var behind []uuid.UUID
+	var behind []db.ResourceRow
 	for _, row := range rows {
 		if row.DirtySince != nil && (row.SummarySyncedAt == nil || row.SummarySyncedAt.Before(*row.DirtySince)) {
-			behind = append(behind, row.UUID)
+			behind = append(behind, row)
 		}
 	}
 	if len(behind) == 0 {
 		return rows, nil
 	}
 	switch {
-	case k.get == "": // what cannot be read alone is listed again
-		listed, err := m.listFresh(ctx, caller, k, durationpb.New(0))
+	case q.kind.get == "": // what cannot be read alone is listed again
+		listed, err := q.across.of(behind).listFresh(ctx, q.caller, q.kind, durationpb.New(0))
 		if err != nil {
 			return nil, err
 		}
@@ -174,9 +181,9 @@ func (m *Mirror) reread(
 	default:
 		var group errgroup.Group
 		group.SetLimit(askAtOnce)
-		for _, id := range behind {
+		for _, row := range behind {
 			group.Go(func() error {
-				_, err := m.read(ctx, caller, k, id, nil)
+				_, err := q.across.of([]db.ResourceRow{row})[0].read(ctx, q.caller, q.kind, row.UUID, nil)
 				return err
 			})
 		}

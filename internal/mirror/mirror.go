@@ -91,6 +91,8 @@ type Mirror struct {
 	log    *slog.Logger
 	api    *methods.Table
 	kinds  []*kind
+	// secondary says that another account's copy has what the vendor offers to all.
+	secondary bool
 
 	// places are taken by those who go through a list.
 	places chan struct{}

@@ -51,6 +51,9 @@ func (m *Mirror) round(ctx context.Context) error {
 	err := m.alone(ctx, "sync", func(ctx context.Context) error {
 		for _, pass := range []func(context.Context, *kind) error{m.syncDirty, m.syncList, m.syncUnread, m.syncPassing} {
 			for _, k := range m.kinds {
+				if k.catalogue && m.secondary {
+					continue
+				}
 				if err := m.oneKind(ctx, k, pass); err != nil {
 					return err
 				}

@@ -19,12 +19,13 @@ type backlog struct {
 	byAll, most   int64
 }
 
-// room says why so many more changes find no room, if they do not.
-func (b backlog) room(more int64) error {
+// room says why so many more changes of the team, of which some go to this queue, find no
+// room, if they do not.
+func (b backlog) room(all, more int64) error {
 	switch {
-	case b.queued+more > b.limit:
+	case b.queued+all > b.limit:
 		return full("team:"+b.team, "team %q has %d changes waiting, and %d more are over its limit of %d; come back when some are done",
-			b.team, b.queued, more, b.limit)
+			b.team, b.queued, all, b.limit)
 	case b.byAll+more > b.most:
 		return full("queue", "%d changes of all teams are waiting, and %d more are over the limit of %d; come back when some are done",
 			b.byAll, more, b.most)

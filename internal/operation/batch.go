@@ -160,6 +160,7 @@ func (e *Engine) planBatch(ctx context.Context, b *batch) error {
 		if err != nil {
 			return within("update", err)
 		}
+		change.account = outlook.Account
 		if err := e.allowed(ctx, change); err != nil {
 			refusal, ok := errors.AsType[*fault.Error](err)
 			if !ok {

@@ -3,6 +3,8 @@ package operation
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/agentsvc/agentsvc/internal/audit"
 	"github.com/agentsvc/agentsvc/internal/db"
@@ -71,11 +73,10 @@ func (e *Engine) batchRows(b *batch) (batchRows, error) {
 // once, so that a thousand changes take few round trips.
 func (e *Engine) insertBatch(ctx context.Context, b *batch, rows batchRows) (row dbsql.Operation, err error) {
 	err = e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
-		places, err := e.reserveMany(ctx, q, b)
+		places, err := e.reserveMany(ctx, q, b, rows.changes)
 		if err != nil {
 			return err
 		}
-		rows.batch.VirtualStart = places.VirtualStart
 		row, err = q.InsertBatch(ctx, rows.batch)
 		if db.NoRows(err) {
 			return errKeyTaken
@@ -88,7 +89,9 @@ func (e *Engine) insertBatch(ctx context.Context, b *batch, rows batchRows) (row
 		}
 		for i, change := range b.changes {
 			params := rows.changes[i]
-			params.VirtualStart = places.VirtualStart + float64(i)*places.Cost
+			place := places[params.Account]
+			params.VirtualStart = place.VirtualStart
+			place.VirtualStart += place.Cost
 			if err := q.InsertBatchChange(ctx, params); err != nil {
 				return err
 			}
@@ -109,17 +112,30 @@ func (e *Engine) insertBatch(ctx context.Context, b *batch, rows batchRows) (row
 	return row, err
 }
 
-// reserveMany takes the places of all changes in the queue, if it has room for them.
-func (e *Engine) reserveMany(ctx context.Context, q *db.Queries, b *batch) (dbsql.ReserveStartsRow, error) {
-	places, err := q.ReserveStarts(ctx, dbsql.ReserveStartsParams{
-		TeamID: b.caller.ActingTeam.ID, Account: e.Budget.Account(), Lane: lane(b.options), Places: int32(len(b.changes)),
-		Backlog: int32(e.Backlog),
-	})
-	if err != nil {
-		return places, fmt.Errorf("taking places in the queue: %w", err)
+// reserveMany takes the places of all changes in the queues that they go to, if those have
+// room for them. It answers the place of each account's first.
+func (e *Engine) reserveMany(
+	ctx context.Context, q *db.Queries, b *batch, changes []dbsql.InsertBatchChangeParams,
+) (map[string]*dbsql.ReserveStartsRow, error) {
+	counts := map[string]int32{}
+	for _, change := range changes {
+		counts[change.Account]++
 	}
-	waiting := backlog{
-		team: places.Name, queued: places.Queued, limit: int64(places.BacklogLimit), byAll: places.QueuedByAll, most: int64(e.Backlog),
+	places := map[string]*dbsql.ReserveStartsRow{}
+	for _, account := range slices.Sorted(maps.Keys(counts)) { // in one order, so that no two batches wait for each other
+		place, err := q.ReserveStarts(ctx, dbsql.ReserveStartsParams{
+			TeamID: b.caller.ActingTeam.ID, Account: account, Lane: lane(b.options), Places: counts[account], Backlog: int32(e.Backlog),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("taking places in the queue: %w", err)
+		}
+		waiting := backlog{
+			team: place.Name, queued: place.Queued, limit: int64(place.BacklogLimit), byAll: place.QueuedByAll, most: int64(e.Backlog),
+		}
+		if err := waiting.room(int64(len(changes)), int64(counts[account])); err != nil {
+			return nil, err
+		}
+		places[account] = &place
 	}
-	return places, waiting.room(int64(len(b.changes)))
+	return places, nil
 }

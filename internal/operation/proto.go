@@ -34,6 +34,7 @@ func toProto(row dbsql.Operation, team string) (*pb.Operation, error) {
 		Attempts:        row.Attempts,
 		VendorRequestId: row.VendorRequestID,
 		ExpectedVersion: row.ExpectedVersion,
+		Account:         row.Account,
 	}
 	if row.ResourceUUID != nil {
 		op.Resource.Uuid = row.ResourceUUID.String()

@@ -142,7 +142,7 @@ func (e *Engine) WatchQueue(ctx context.Context, who mirror.Who, every time.Dura
 // place says where a queued operation stands and when it may go. It is told, not promised:
 // if it cannot be read, the rest of the operation still tells.
 func (e *Engine) place(ctx context.Context, row dbsql.Operation, op *pb.Operation) {
-	if op.GetState() != pb.Operation_STATE_QUEUED {
+	if op.GetState() != pb.Operation_STATE_QUEUED || row.Account != e.Budget.Account() {
 		return
 	}
 	ahead, err := e.Store.QueuePosition(ctx, row.ID)

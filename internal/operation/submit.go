@@ -34,6 +34,9 @@ type submission struct {
 	subject  audit.Ref
 	parent   audit.Ref
 	orderKey string
+	// account is the vendor account that it goes to, if it is another one than the engine's: a
+	// batch may have changes in several.
+	account string
 	// alsoKeys are the order keys of what it changes besides what it is about.
 	alsoKeys []string
 }
@@ -287,12 +290,12 @@ func (e *Engine) reserve(ctx context.Context, s *submission) (virtualStart float
 	waiting := backlog{
 		team: place.Name, queued: place.Queued, limit: int64(place.BacklogLimit), byAll: place.QueuedByAll, most: int64(e.Backlog),
 	}
-	return place.VirtualStart, waiting.room(1)
+	return place.VirtualStart, waiting.room(1, 1)
 }
 
 func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {
 	p := dbsql.InsertOperationParams{
-		ID: s.id, Account: e.Budget.Account(), TeamID: s.caller.ActingTeam.ID, Actor: s.caller.Name, Method: string(s.method.Name),
+		ID: s.id, Account: cmp.Or(s.account, e.Budget.Account()), TeamID: s.caller.ActingTeam.ID, Actor: s.caller.Name, Method: string(s.method.Name),
 		ResourceKind: s.subject.Kind, ResourceUUID: s.subject.UUID, ResourceName: s.subject.Name,
 		ParentKind: s.parent.Kind, ParentUUID: s.parent.UUID, OrderKey: s.orderKey, AlsoKeys: s.alsoKeys, RequestDigest: s.digest,
 		Reason: s.options.GetReason(), ExpectedVersion: s.options.GetExpectedVersion(), Lane: lane(s.options),

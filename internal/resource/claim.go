@@ -62,7 +62,7 @@ func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.Cla
 		if err != nil {
 			return fmt.Errorf("looking up the team: %w", err)
 		}
-		owned, err := lock(ctx, q, req.GetKind(), id, known)
+		owned, err := lock(ctx, q, req.GetKind(), id, known, team.Account)
 		if err != nil {
 			return err
 		}
@@ -88,17 +88,18 @@ func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.Cla
 		return nil, err
 	}
 	return &pb.ClaimResourceResponse{Resource: toProto(db.ResourceRow{
-		Kind: row.Kind, UUID: row.UUID, Name: row.Name, Team: req.GetTeam(), Status: row.Status, Region: row.Region,
+		Kind: row.Kind, Account: row.Account, UUID: row.UUID, Name: row.Name, Team: req.GetTeam(), Status: row.Status, Region: row.Region,
 		Tags: row.Tags, VersionHash: row.VersionHash, UpstreamCreatedAt: row.UpstreamCreatedAt,
 		UpstreamUpdatedAt: row.UpstreamUpdatedAt, SummarySyncedAt: row.SummarySyncedAt, BodySyncedAt: row.BodySyncedAt,
 	})}, nil
 }
 
 // lock holds the resource until the transaction ends, so that of two claims at once
-// the second sees what the first did.
-func lock(ctx context.Context, q *db.Queries, kind string, id uuid.UUID, known bool) (dbsql.Resource, error) {
+// the second sees what the first did. Where an unmirrored one is, nobody knows: the account
+// that its team creates in is likely.
+func lock(ctx context.Context, q *db.Queries, kind string, id uuid.UUID, known bool, account string) (dbsql.Resource, error) {
 	if !known {
-		if err := q.NoteResource(ctx, dbsql.NoteResourceParams{Kind: kind, UUID: id}); err != nil {
+		if err := q.NoteResource(ctx, dbsql.NoteResourceParams{Kind: kind, UUID: id, Account: account}); err != nil {
 			return dbsql.Resource{}, fmt.Errorf("noting a resource: %w", err)
 		}
 	}

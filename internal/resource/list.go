@@ -62,6 +62,7 @@ func toProto(row db.ResourceRow) *pb.Resource {
 		CreatedAt:   timeOf(row.UpstreamCreatedAt),
 		UpdatedAt:   timeOf(row.UpstreamUpdatedAt),
 		SyncedAt:    timeOf(later(row.SummarySyncedAt, row.BodySyncedAt)),
+		Account:     row.Account,
 	}
 }
 

@@ -118,7 +118,7 @@ VALUES ('agent', $1, $2, 'a', 'STATUS_RUNNING', 'tor1', '{x,y}', 'v1', '2026-01-
 		return timestamppb.New(time.Date(2026, 1, d, 0, 0, 0, 0, time.UTC))
 	}
 	want := &pb.ListResourcesResponse{TotalSize: 1, Resources: []*pb.Resource{{
-		Kind: "agent", Uuid: id, Name: "a", Team: "red", Status: "STATUS_RUNNING", Region: "tor1", Tags: []string{"x", "y"},
+		Kind: "agent", Account: "default", Uuid: id, Name: "a", Team: "red", Status: "STATUS_RUNNING", Region: "tor1", Tags: []string{"x", "y"},
 		VersionHash: "v1",
 		CreatedAt:   day(1), UpdatedAt: day(2), SyncedAt: day(4),
 	}}}
@@ -192,7 +192,7 @@ func TestClaim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := &pb.Resource{Kind: "agent", Uuid: id, Name: "stray", Team: "red"}
+		want := &pb.Resource{Kind: "agent", Account: "default", Uuid: id, Name: "stray", Team: "red"}
 		if diff := cmp.Diff(want, resp.GetResource(), protocmp.Transform()); diff != "" {
 			t.Error(diff)
 		}

@@ -35,7 +35,7 @@ func (s *Operations) ResumeOperation(ctx context.Context, req *pb.ResumeOperatio
 	if err != nil {
 		return nil, err
 	}
-	by.ActingTeam, by.Target = decision.Team, decision.Target
+	by.ActingTeam, by.Target, by.Account = decision.Team, decision.Target, decision.Account
 	resp := &pb.BatchUpdateAgentsResponse{}
 	if err := s.Operations.BatchUpdateAgents(ctx, by, rest, resp); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *Operations) ResumeOperation(ctx context.Context, req *pb.ResumeOperatio
 // WatchOperation follows an operation to its end.
 func (s *Operations) WatchOperation(ctx context.Context, req *pb.WatchOperationRequest, stream *connect.ServerStream[pb.WatchOperationResponse]) error {
 	who := s.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
-	return s.Operations.Watch(ctx, uuid.MustParse(req.GetId()), func(op *pb.Operation) error { // validated
+	return s.Operations.Watch(ctx, caller(ctx), uuid.MustParse(req.GetId()), func(op *pb.Operation) error { // validated
 		if _, err := who(ctx); err != nil {
 			return err
 		}
@@ -59,13 +59,13 @@ func (s *Operations) WatchOperation(ctx context.Context, req *pb.WatchOperationR
 type Resolver func(ctx context.Context, caller identity.Caller, req proto.Message) error
 
 // Resolve is the resolver of all requests that have such filters.
-func Resolve(copied *mirror.Mirror, engine *operation.Engine) Resolver {
+func Resolve(copied *mirror.Accounts, engines *operation.Accounts) Resolver {
 	return func(ctx context.Context, caller identity.Caller, req proto.Message) error {
 		batch, ok := req.(*pb.BatchUpdateAgentsRequest)
 		if !ok {
 			return nil
 		}
-		return engine.Resolve(ctx, caller, batch, func(ctx context.Context, filter string) ([]string, error) {
+		return engines.Resolve(ctx, caller, batch, func(ctx context.Context, filter string) ([]string, error) {
 			resp := &pb.ListAgentsResponse{}
 			// In the order of their uuids, which does not change while names do.
 			list := &pb.ListAgentsRequest{Filter: filter, PageSize: listing.MaxSize, OrderBy: "uuid"}

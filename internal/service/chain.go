@@ -85,7 +85,7 @@ func checkAccess(guard *access.Guard) func(context.Context, *methods.Method, pro
 		if err != nil {
 			return ctx, err
 		}
-		caller.ActingTeam, caller.Target = decision.Team, decision.Target
+		caller.ActingTeam, caller.Target, caller.Account = decision.Team, decision.Target, decision.Account
 		return identity.With(ctx, caller), nil
 	}
 }

@@ -14,36 +14,36 @@ import (
 
 // Backend is what handlers work with.
 type Backend struct {
-	Mirror     *mirror.Mirror
-	Operations *operation.Engine
+	Mirror     *mirror.Accounts
+	Operations *operation.Accounts
 	// Rights is asked again by calls that last.
 	Rights Rights
 }
 
 // change makes the change that req asks for: all of a handler for the methods that
 // have no rule of their own.
-func change[Req, Resp proto.Message](ctx context.Context, engine *operation.Engine, req Req, resp Resp) (Resp, error) {
-	return answer(resp, engine.Change(ctx, caller(ctx), req, resp))
+func change[Req, Resp proto.Message](ctx context.Context, engines *operation.Accounts, req Req, resp Resp) (Resp, error) {
+	return answer(resp, engines.Change(ctx, caller(ctx), req, resp))
 }
 
 // fetch answers req by asking the vendor: all of a handler for reads that are not
 // mirrored.
-func fetch[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
+func fetch[Req, Resp proto.Message](ctx context.Context, m *mirror.Accounts, req Req, resp Resp) (Resp, error) {
 	return answer(resp, m.Fetch(ctx, caller(ctx), req, resp))
 }
 
 // list answers a page of a mirrored kind: all of a handler.
-func list[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
+func list[Req, Resp proto.Message](ctx context.Context, m *mirror.Accounts, req Req, resp Resp) (Resp, error) {
 	return answer(resp, m.List(ctx, caller(ctx), req, resp))
 }
 
 // get answers one mirrored resource: all of a handler.
-func get[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
+func get[Req, Resp proto.Message](ctx context.Context, m *mirror.Accounts, req Req, resp Resp) (Resp, error) {
 	return answer(resp, m.Get(ctx, caller(ctx), req, resp))
 }
 
 // reveal asks the vendor for something that is as good as a secret: all of a handler.
-func reveal[Req, Resp proto.Message](ctx context.Context, m *mirror.Mirror, req Req, resp Resp) (Resp, error) {
+func reveal[Req, Resp proto.Message](ctx context.Context, m *mirror.Accounts, req Req, resp Resp) (Resp, error) {
 	return answer(resp, m.Reveal(ctx, caller(ctx), req, resp))
 }
 
@@ -55,7 +55,7 @@ func wait[Req proto.Message, Resp any](ctx context.Context, b Backend, req Req, 
 		return fmt.Errorf("%T is no Protobuf message", prototype)
 	}
 	who := b.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
-	return b.Mirror.Wait(ctx, who, req, prototype, func(message proto.Message) error {
+	return b.Mirror.Wait(ctx, caller(ctx), who, req, prototype, func(message proto.Message) error {
 		typed, ok := any(message).(*Resp)
 		if !ok {
 			return fmt.Errorf("a wait told a %T", message)

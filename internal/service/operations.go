@@ -17,7 +17,7 @@ const defaultWait = 30 * time.Second
 
 // Operations serves the durable changes.
 type Operations struct {
-	Operations *operation.Engine
+	Operations *operation.Accounts
 	Lister     *operation.Lister
 	Rights     Rights
 }
@@ -26,7 +26,7 @@ var _ agentsvcv1connect.OperationServiceHandler = (*Operations)(nil)
 
 // GetOperation answers an operation as it stands.
 func (s *Operations) GetOperation(ctx context.Context, req *pb.GetOperationRequest) (*pb.GetOperationResponse, error) {
-	op, err := s.Operations.Get(ctx, uuid.MustParse(req.GetId())) // validated
+	op, err := s.Operations.Get(ctx, caller(ctx), uuid.MustParse(req.GetId())) // validated
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *Operations) WaitOperation(ctx context.Context, req *pb.WaitOperationReq
 	if req.GetTimeout() != nil {
 		most = req.GetTimeout().AsDuration()
 	}
-	op, err := s.Operations.Wait(ctx, uuid.MustParse(req.GetId()), most) // validated
+	op, err := s.Operations.Wait(ctx, caller(ctx), uuid.MustParse(req.GetId()), most) // validated
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +52,8 @@ func (s *Operations) WaitOperation(ctx context.Context, req *pb.WaitOperationReq
 }
 
 // GetQueueStatus answers how the queue stands.
-func (s *Operations) GetQueueStatus(ctx context.Context, _ *pb.GetQueueStatusRequest) (*pb.GetQueueStatusResponse, error) {
-	status, err := s.Operations.QueueStatus(ctx, caller(ctx))
+func (s *Operations) GetQueueStatus(ctx context.Context, req *pb.GetQueueStatusRequest) (*pb.GetQueueStatusResponse, error) {
+	status, err := s.Operations.QueueStatus(ctx, caller(ctx), req.GetAccount())
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Operations) GetQueueStatus(ctx context.Context, _ *pb.GetQueueStatusReq
 // WatchQueue answers how the queue stands, again and again.
 func (s *Operations) WatchQueue(ctx context.Context, req *pb.WatchQueueRequest, stream *connect.ServerStream[pb.WatchQueueResponse]) error {
 	who := s.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
-	return s.Operations.WatchQueue(ctx, who, req.GetEvery().AsDuration(), func(status *pb.QueueStatus) error {
+	return s.Operations.WatchQueue(ctx, who, req.GetAccount(), req.GetEvery().AsDuration(), func(status *pb.QueueStatus) error {
 		return stream.Send(&pb.WatchQueueResponse{Status: status})
 	})
 }

@@ -65,10 +65,10 @@ func TestAWaitEndsWithTheRightToIt(t *testing.T) {
 				agents.backend.Rights = Rights{Authenticator: c.Authenticator, Guard: c.Guard}
 			})
 			store, log := db.New(e.pool), slog.New(slog.DiscardHandler)
-			agents.backend.Mirror = mirror.New(mirror.Config{
+			agents.backend.Mirror = mirror.NewAccounts(nil, mirror.New(mirror.Config{
 				Store: store, Client: awayVendor{}, Budget: budget.New(store, budget.DefaultAccount, budget.Limits{}, log), Log: log,
 				PollEvery: 10 * time.Millisecond,
-			})
+			}))
 			body, err := proto.Marshal(&pb.Agent{Uuid: &e.agent, Name: new("refunds")})
 			if err != nil {
 				t.Fatal(err)

@@ -24,7 +24,7 @@ func (*Teams) WhoAmI(ctx context.Context, _ *pb.WhoAmIRequest) (*pb.WhoAmIRespon
 	}
 	resp := &pb.WhoAmIResponse{Name: caller.Name, Service: caller.Service, PlatformRole: caller.Platform}
 	for _, m := range caller.Teams {
-		resp.Memberships = append(resp.Memberships, &pb.Membership{Team: m.Team, Role: m.Role})
+		resp.Memberships = append(resp.Memberships, &pb.Membership{Team: m.Team, Role: m.Role, Account: m.Account})
 	}
 	return resp, nil
 }

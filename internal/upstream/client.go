@@ -32,6 +32,8 @@ type Config struct {
 	Timeout time.Duration
 	// MaxResponse is the most bytes of an answer, unpacked; 0 for 16 MiB.
 	MaxResponse int64
+	// Account names the vendor account that the token is of, in metrics; empty for "default".
+	Account string
 	// UserAgent is such as "agentsvc/1.2.3"; empty for "agentsvc".
 	UserAgent string
 	// Transport carries the requests; nil for [NewTransport]. One that is given
@@ -55,6 +57,7 @@ type Client struct {
 	token     func() string
 	timeout   time.Duration
 	limit     int64
+	account   attribute.KeyValue
 	agent     string
 	transport http.RoundTripper
 	now       func() time.Time
@@ -87,6 +90,7 @@ func New(cfg Config) (*Client, error) {
 		token:     cfg.Token,
 		timeout:   orElse(cfg.Timeout, 30*time.Second),
 		limit:     orElse(cfg.MaxResponse, 16<<20),
+		account:   attribute.String("account", orElse(cfg.Account, "default")),
 		agent:     orElse(cfg.UserAgent, "agentsvc"),
 		transport: cfg.Transport,
 		now:       cfg.Now,
@@ -119,7 +123,7 @@ func (c *Client) instrument(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("making the histogram of durations: %w", err)
 	}
-	c.drift = &driftLog{log: log, counter: counter, seen: map[driftKey]bool{}}
+	c.drift = &driftLog{log: log, account: c.account, counter: counter, seen: map[driftKey]bool{}}
 	return nil
 }
 
@@ -159,7 +163,7 @@ func (c *Client) Do(ctx context.Context, m *methods.Method, req, resp proto.Mess
 	start := c.now()
 	e := c.exchange(ctx, m, req, resp, &reply)
 	reply.Duration = c.now().Sub(start)
-	c.durations.Record(ctx, reply.Duration.Seconds(), metric.WithAttributes(
+	c.durations.Record(ctx, reply.Duration.Seconds(), metric.WithAttributes(c.account,
 		attribute.String("method", string(m.Name)), attribute.Int("status", reply.Status)))
 	if e != nil {
 		e.Method = m.Name

@@ -213,8 +213,9 @@ type driftLog struct {
 	log     *slog.Logger
 	counter metric.Int64Counter
 
-	mu   sync.Mutex // guards seen
-	seen map[driftKey]bool
+	mu      sync.Mutex // guards seen
+	account attribute.KeyValue
+	seen    map[driftKey]bool
 }
 
 type driftKey struct {
@@ -235,7 +236,7 @@ func (l *driftLog) report(ctx context.Context, method protoreflect.FullName, fou
 			}
 			l.log.LogAttrs(ctx, slog.LevelWarn, "the vendor departs from what was agreed", attributes...)
 		}
-		l.counter.Add(ctx, int64(count.times), metric.WithAttributes(attribute.String("method", string(method)),
+		l.counter.Add(ctx, int64(count.times), metric.WithAttributes(l.account, attribute.String("method", string(method)),
 			attribute.String("path", what.path), attribute.String("kind", string(what.kind))))
 	}
 }

@@ -80,6 +80,9 @@ const (
 	// Some changes of a batch were not made; metadata holds the counts "total", "succeeded", "failed", "cancelled" and
 	// "unchanged". ListOperations with parent_operation shows which, and ResumeOperation tries them again. Code ABORTED.
 	ErrorReason_ERROR_REASON_BATCH_INCOMPLETE ErrorReason = 30
+	// The vendor account that the call is about has no token here; an administrator must add it, or let the team create
+	// in another one. Code FAILED_PRECONDITION.
+	ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED ErrorReason = 31
 )
 
 // Enum value maps for ErrorReason.
@@ -108,6 +111,7 @@ var (
 		20: "ERROR_REASON_DEADLINE_EXCEEDED",
 		21: "ERROR_REASON_STOPPING",
 		30: "ERROR_REASON_BATCH_INCOMPLETE",
+		31: "ERROR_REASON_ACCOUNT_NOT_CONFIGURED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -133,6 +137,7 @@ var (
 		"ERROR_REASON_DEADLINE_EXCEEDED":      20,
 		"ERROR_REASON_STOPPING":               21,
 		"ERROR_REASON_BATCH_INCOMPLETE":       30,
+		"ERROR_REASON_ACCOUNT_NOT_CONFIGURED": 31,
 	}
 )
 
@@ -167,7 +172,7 @@ var File_agentsvc_v1_errors_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xa3\x06\n" +
+	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xcc\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12 \n" +
@@ -192,7 +197,8 @@ const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\x1dERROR_REASON_CALLER_CANCELLED\x10\x13\x12\"\n" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x14\x12\x19\n" +
 	"\x15ERROR_REASON_STOPPING\x10\x15\x12!\n" +
-	"\x1dERROR_REASON_BATCH_INCOMPLETE\x10\x1eB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x1dERROR_REASON_BATCH_INCOMPLETE\x10\x1e\x12'\n" +
+	"#ERROR_REASON_ACCOUNT_NOT_CONFIGURED\x10\x1fB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_errors_proto_rawDescOnce sync.Once

@@ -140,6 +140,8 @@ type Operation struct {
 	EstimatedStartTime *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=estimated_start_time,json=estimatedStartTime,proto3" json:"estimated_start_time,omitempty"`
 	// Unique id of the batch that it is part of; empty if it is part of none.
 	ParentOperation string `protobuf:"bytes,30,opt,name=parent_operation,json=parentOperation,proto3" json:"parent_operation,omitempty"`
+	// Name of the vendor account that it goes to, from whose budget. The changes of a batch may go to several.
+	Account string `protobuf:"bytes,32,opt,name=account,proto3" json:"account,omitempty"`
 	// How far it is, if it is a batch. A batch is RUNNING once one of its changes was taken up. It ends with the last
 	// of them: as CANCELLED if it was cancelled, else as FAILED with BATCH_INCOMPLETE if some were not made.
 	Batch         *BatchProgress `protobuf:"bytes,31,opt,name=batch,proto3" json:"batch,omitempty"`
@@ -345,6 +347,13 @@ func (x *Operation) GetParentOperation() string {
 	return ""
 }
 
+func (x *Operation) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
 func (x *Operation) GetBatch() *BatchProgress {
 	if x != nil {
 		return x.Batch
@@ -420,7 +429,8 @@ var File_agentsvc_v1_operation_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/batch.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xfb\t\n" +
+	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/batch.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x95\n" +
+	"\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.agentsvc.v1.Operation.StateR\x05state\x12\x16\n" +
@@ -449,7 +459,8 @@ const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\x10expected_version\x18\x15 \x01(\tR\x0fexpectedVersion\x12*\n" +
 	"\x0equeue_position\x18\x18 \x01(\x05H\x00R\rqueuePosition\x88\x01\x01\x12L\n" +
 	"\x14estimated_start_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x12estimatedStartTime\x12)\n" +
-	"\x10parent_operation\x18\x1e \x01(\tR\x0fparentOperation\x120\n" +
+	"\x10parent_operation\x18\x1e \x01(\tR\x0fparentOperation\x12\x18\n" +
+	"\aaccount\x18  \x01(\tR\aaccount\x120\n" +
 	"\x05batch\x18\x1f \x01(\v2\x1a.agentsvc.v1.BatchProgressR\x05batch\"\x7f\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +

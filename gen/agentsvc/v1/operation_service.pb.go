@@ -24,7 +24,10 @@ const (
 )
 
 type GetQueueStatusRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the vendor account whose queue is meant, one that the caller's teams create in; empty for theirs, or for
+	// the service's default account if theirs are several. Auditors and administrators may name any.
+	Account       string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -57,6 +60,13 @@ func (x *GetQueueStatusRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetQueueStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetQueueStatusRequest) Descriptor() ([]byte, []int) {
 	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetQueueStatusRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
 }
 
 type GetQueueStatusResponse struct {
@@ -106,7 +116,9 @@ func (x *GetQueueStatusResponse) GetStatus() *QueueStatus {
 type WatchQueueRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pause between two messages, 1 second to a minute; absent: 2 seconds.
-	Every         *durationpb.Duration `protobuf:"bytes,1,opt,name=every,proto3" json:"every,omitempty"`
+	Every *durationpb.Duration `protobuf:"bytes,1,opt,name=every,proto3" json:"every,omitempty"`
+	// Name of the vendor account, as in GetQueueStatus.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,6 +158,13 @@ func (x *WatchQueueRequest) GetEvery() *durationpb.Duration {
 		return x.Every
 	}
 	return nil
+}
+
+func (x *WatchQueueRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
 }
 
 type WatchQueueResponse struct {
@@ -789,12 +808,14 @@ var File_agentsvc_v1_operation_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\n" +
-	"#agentsvc/v1/operation_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x17agentsvc/v1/queue.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x17\n" +
-	"\x15GetQueueStatusRequest\"J\n" +
+	"#agentsvc/v1/operation_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x17agentsvc/v1/queue.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\":\n" +
+	"\x15GetQueueStatusRequest\x12!\n" +
+	"\aaccount\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\aaccount\"J\n" +
 	"\x16GetQueueStatusResponse\x120\n" +
-	"\x06status\x18\x01 \x01(\v2\x18.agentsvc.v1.QueueStatusR\x06status\"T\n" +
+	"\x06status\x18\x01 \x01(\v2\x18.agentsvc.v1.QueueStatusR\x06status\"w\n" +
 	"\x11WatchQueueRequest\x12?\n" +
-	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\b<2\x02\b\x01R\x05every\"F\n" +
+	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\b<2\x02\b\x01R\x05every\x12!\n" +
+	"\aaccount\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\aaccount\"F\n" +
 	"\x12WatchQueueResponse\x120\n" +
 	"\x06status\x18\x01 \x01(\v2\x18.agentsvc.v1.QueueStatusR\x06status\"/\n" +
 	"\x13GetOperationRequest\x12\x18\n" +

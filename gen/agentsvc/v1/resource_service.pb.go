@@ -42,7 +42,9 @@ type Resource struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// When the vendor last told us.
-	SyncedAt      *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=synced_at,json=syncedAt,proto3" json:"synced_at,omitempty"`
+	SyncedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=synced_at,json=syncedAt,proto3" json:"synced_at,omitempty"`
+	// Name of the vendor account that it is in. It stays there, whatever account its team creates in.
+	Account       string `protobuf:"bytes,12,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -152,6 +154,13 @@ func (x *Resource) GetSyncedAt() *timestamppb.Timestamp {
 		return x.SyncedAt
 	}
 	return nil
+}
+
+func (x *Resource) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
 }
 
 type ListResourcesRequest struct {
@@ -401,7 +410,7 @@ var File_agentsvc_v1_resource_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\n" +
-	"\"agentsvc/v1/resource_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x02\n" +
+	"\"agentsvc/v1/resource_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x03\n" +
 	"\bResource\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -416,7 +425,8 @@ const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\n" +
 	"updated_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x127\n" +
-	"\tsynced_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bsyncedAt\"\x8a\x01\n" +
+	"\tsynced_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bsyncedAt\x12\x18\n" +
+	"\aaccount\x18\f \x01(\tR\aaccount\"\x8a\x01\n" +
 	"\x14ListResourcesRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +

@@ -78,8 +78,10 @@ func (PlatformRole) EnumDescriptor() ([]byte, []int) {
 type Membership struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the team.
-	Team          string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
-	Role          Role   `protobuf:"varint,2,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	Role Role   `protobuf:"varint,2,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
+	// Name of the vendor account that what the team creates is created in.
+	Account       string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -126,6 +128,13 @@ func (x *Membership) GetRole() Role {
 		return x.Role
 	}
 	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Membership) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
 }
 
 type WhoAmIRequest struct {
@@ -239,11 +248,12 @@ var File_agentsvc_v1_team_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_team_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1eagentsvc/v1/team_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\"G\n" +
+	"\x1eagentsvc/v1/team_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\"a\n" +
 	"\n" +
 	"Membership\x12\x12\n" +
 	"\x04team\x18\x01 \x01(\tR\x04team\x12%\n" +
-	"\x04role\x18\x02 \x01(\x0e2\x11.agentsvc.v1.RoleR\x04role\"\x0f\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x11.agentsvc.v1.RoleR\x04role\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\"\x0f\n" +
 	"\rWhoAmIRequest\"\xb9\x01\n" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +

@@ -79,7 +79,7 @@ func (q *Queries) ListTokens(ctx context.Context) ([]ListTokensRow, error) {
 }
 
 const membershipsOf = `-- name: MembershipsOf :many
-SELECT t.id, t.name, m.role
+SELECT t.id, t.name, m.role, t.account
   FROM memberships m
   JOIN teams t ON t.id = m.team_id
  WHERE m.principal_id = $1
@@ -87,9 +87,10 @@ SELECT t.id, t.name, m.role
 `
 
 type MembershipsOfRow struct {
-	ID   uuid.UUID
-	Name string
-	Role string
+	ID      uuid.UUID
+	Name    string
+	Role    string
+	Account string
 }
 
 func (q *Queries) MembershipsOf(ctx context.Context, principalID uuid.UUID) ([]MembershipsOfRow, error) {
@@ -101,7 +102,12 @@ func (q *Queries) MembershipsOf(ctx context.Context, principalID uuid.UUID) ([]M
 	var items []MembershipsOfRow
 	for rows.Next() {
 		var i MembershipsOfRow
-		if err := rows.Scan(&i.ID, &i.Name, &i.Role); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Role,
+			&i.Account,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -158,7 +164,7 @@ func (q *Queries) RevokeToken(ctx context.Context, id string) (int64, error) {
 }
 
 const teamByID = `-- name: TeamByID :one
-SELECT id, name, weight, backlog_limit FROM teams WHERE id = $1
+SELECT id, name, weight, backlog_limit, account FROM teams WHERE id = $1
 `
 
 type TeamByIDRow struct {
@@ -166,6 +172,7 @@ type TeamByIDRow struct {
 	Name         string
 	Weight       int32
 	BacklogLimit int32
+	Account      string
 }
 
 func (q *Queries) TeamByID(ctx context.Context, id uuid.UUID) (TeamByIDRow, error) {
@@ -176,12 +183,13 @@ func (q *Queries) TeamByID(ctx context.Context, id uuid.UUID) (TeamByIDRow, erro
 		&i.Name,
 		&i.Weight,
 		&i.BacklogLimit,
+		&i.Account,
 	)
 	return i, err
 }
 
 const teamByName = `-- name: TeamByName :one
-SELECT id, name, weight, backlog_limit FROM teams WHERE name = $1
+SELECT id, name, weight, backlog_limit, account FROM teams WHERE name = $1
 `
 
 type TeamByNameRow struct {
@@ -189,6 +197,7 @@ type TeamByNameRow struct {
 	Name         string
 	Weight       int32
 	BacklogLimit int32
+	Account      string
 }
 
 func (q *Queries) TeamByName(ctx context.Context, name string) (TeamByNameRow, error) {
@@ -199,6 +208,7 @@ func (q *Queries) TeamByName(ctx context.Context, name string) (TeamByNameRow, e
 		&i.Name,
 		&i.Weight,
 		&i.BacklogLimit,
+		&i.Account,
 	)
 	return i, err
 }
@@ -241,7 +251,9 @@ SELECT t.secret_hash, (t.expires_at <= now())::boolean AS expired, (t.revoked_at
        ARRAY(SELECT teams.name FROM memberships m JOIN teams ON teams.id = m.team_id
               WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_names,
        ARRAY(SELECT m.role FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_roles
+              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_roles,
+       ARRAY(SELECT teams.account FROM memberships m JOIN teams ON teams.id = m.team_id
+              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_accounts
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  WHERE t.id = $1
@@ -259,6 +271,7 @@ type TokenByIDRow struct {
 	TeamIds      []uuid.UUID
 	TeamNames    []string
 	TeamRoles    []string
+	TeamAccounts []string
 }
 
 // A token with the principal it speaks for and, in one order, the teams they belong
@@ -279,6 +292,7 @@ func (q *Queries) TokenByID(ctx context.Context, id string) (TokenByIDRow, error
 		&i.TeamIds,
 		&i.TeamNames,
 		&i.TeamRoles,
+		&i.TeamAccounts,
 	)
 	return i, err
 }

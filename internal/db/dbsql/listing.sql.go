@@ -12,17 +12,18 @@ import (
 )
 
 const noteResource = `-- name: NoteResource :exec
-INSERT INTO resources (kind, uuid) VALUES ($1, $2) ON CONFLICT (kind, uuid) DO NOTHING
+INSERT INTO resources (kind, uuid, account) VALUES ($1, $2, $3) ON CONFLICT (kind, uuid) DO NOTHING
 `
 
 type NoteResourceParams struct {
-	Kind string
-	UUID uuid.UUID
+	Kind    string
+	UUID    uuid.UUID
+	Account string
 }
 
 // A row for a resource that nobody told us of; one that is there stays as it is. It
 // waits for whoever is making the same row.
 func (q *Queries) NoteResource(ctx context.Context, arg NoteResourceParams) error {
-	_, err := q.db.Exec(ctx, noteResource, arg.Kind, arg.UUID)
+	_, err := q.db.Exec(ctx, noteResource, arg.Kind, arg.UUID, arg.Account)
 	return err
 }

@@ -239,6 +239,7 @@ type Team struct {
 	Weight       int32
 	BacklogLimit int32
 	CreatedAt    time.Time
+	Account      string
 }
 
 type VendorCall struct {

@@ -616,14 +616,19 @@ func (q *Queries) OperationByKey(ctx context.Context, arg OperationByKeyParams) 
 }
 
 const operationOwner = `-- name: OperationOwner :one
-SELECT team_id FROM operations WHERE id = $1
+SELECT team_id, account FROM operations WHERE id = $1
 `
 
-func (q *Queries) OperationOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
+type OperationOwnerRow struct {
+	TeamID  uuid.UUID
+	Account string
+}
+
+func (q *Queries) OperationOwner(ctx context.Context, id uuid.UUID) (OperationOwnerRow, error) {
 	row := q.db.QueryRow(ctx, operationOwner, id)
-	var team_id uuid.UUID
-	err := row.Scan(&team_id)
-	return team_id, err
+	var i OperationOwnerRow
+	err := row.Scan(&i.TeamID, &i.Account)
+	return i, err
 }
 
 const operationsEnded = `-- name: OperationsEnded :many

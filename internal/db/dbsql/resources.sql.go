@@ -790,7 +790,7 @@ func (q *Queries) OpenRoutes(ctx context.Context, agentUuid uuid.UUID) ([]AgentR
 
 const owners = `-- name: Owners :many
 SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted,
-       r.shared
+       r.shared, r.account
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = ANY ($1::text[]) AND r.uuid = ANY ($2::uuid[])
@@ -809,6 +809,7 @@ type OwnersRow struct {
 	TeamName string
 	Deleted  bool
 	Shared   bool
+	Account  string
 }
 
 // Who owns the named resources. One that is not here is known to nobody.
@@ -829,6 +830,7 @@ func (q *Queries) Owners(ctx context.Context, arg OwnersParams) ([]OwnersRow, er
 			&i.TeamName,
 			&i.Deleted,
 			&i.Shared,
+			&i.Account,
 		); err != nil {
 			return nil, err
 		}
@@ -841,7 +843,7 @@ func (q *Queries) Owners(ctx context.Context, arg OwnersParams) ([]OwnersRow, er
 }
 
 const ownersByName = `-- name: OwnersByName :many
-SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared, r.account
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = ANY ($1::text[]) AND r.deleted_at IS NULL
@@ -861,6 +863,7 @@ type OwnersByNameRow struct {
 	Name     string
 	TeamName string
 	Shared   bool
+	Account  string
 }
 
 // The same for everything of a name. Requests name the vendor's models by their ids, not by
@@ -881,6 +884,7 @@ func (q *Queries) OwnersByName(ctx context.Context, arg OwnersByNameParams) ([]O
 			&i.Name,
 			&i.TeamName,
 			&i.Shared,
+			&i.Account,
 		); err != nil {
 			return nil, err
 		}

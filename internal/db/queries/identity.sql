@@ -10,13 +10,15 @@ SELECT t.secret_hash, (t.expires_at <= now())::boolean AS expired, (t.revoked_at
        ARRAY(SELECT teams.name FROM memberships m JOIN teams ON teams.id = m.team_id
               WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_names,
        ARRAY(SELECT m.role FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_roles
+              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_roles,
+       ARRAY(SELECT teams.account FROM memberships m JOIN teams ON teams.id = m.team_id
+              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_accounts
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  WHERE t.id = @id;
 
 -- name: MembershipsOf :many
-SELECT t.id, t.name, m.role
+SELECT t.id, t.name, m.role, t.account
   FROM memberships m
   JOIN teams t ON t.id = m.team_id
  WHERE m.principal_id = @principal_id
@@ -33,10 +35,10 @@ ON CONFLICT (name) DO UPDATE SET name = excluded.name
 RETURNING id;
 
 -- name: TeamByName :one
-SELECT id, name, weight, backlog_limit FROM teams WHERE name = @name;
+SELECT id, name, weight, backlog_limit, account FROM teams WHERE name = @name;
 
 -- name: TeamByID :one
-SELECT id, name, weight, backlog_limit FROM teams WHERE id = @id;
+SELECT id, name, weight, backlog_limit, account FROM teams WHERE id = @id;
 
 -- name: TeamNames :many
 SELECT id, name FROM teams ORDER BY name;

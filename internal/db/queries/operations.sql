@@ -49,7 +49,7 @@ SELECT * FROM operations WHERE team_id = @team_id AND idempotency_key = @idempot
 SELECT * FROM operations WHERE id = @id;
 
 -- name: OperationOwner :one
-SELECT team_id FROM operations WHERE id = @id;
+SELECT team_id, account FROM operations WHERE id = @id;
 
 -- name: OperationsEnded :many
 -- Which of the operations have ended: what waiters poll.

@@ -19,7 +19,7 @@ SELECT * FROM resources WHERE kind = @kind AND uuid = ANY (@uuids::uuid[]) ORDER
 -- name: Owners :many
 -- Who owns the named resources. One that is not here is known to nobody.
 SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted,
-       r.shared
+       r.shared, r.account
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = ANY (@kinds::text[]) AND r.uuid = ANY (@uuids::uuid[]);
@@ -27,7 +27,7 @@ SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_nam
 -- name: OwnersByName :many
 -- The same for everything of a name. Requests name the vendor's models by their ids, not by
 -- the names that they are shown under. What is called by its uuid is meant as well.
-SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, r.shared, r.account
   FROM resources r
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = ANY (@kinds::text[]) AND r.deleted_at IS NULL

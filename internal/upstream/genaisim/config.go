@@ -27,6 +27,8 @@ type Config struct {
 
 	// SeedAgents is the number of agents that exist at the start.
 	SeedAgents int
+	// Empty leaves out the knowledge bases and keys that there are at the start otherwise.
+	Empty bool
 	// Seed decides what the seeded agents are like, their ids included, and
 	// which requests a fault with a probability hits.
 	Seed uint64

@@ -169,6 +169,8 @@
 //	DELETE /_sim/knowledge_bases/{uuid}  delete a knowledge base, wherever it is attached
 //	DELETE /_sim/guardrails/{uuid}       delete a guardrail, wherever it is attached
 //
+// Where several accounts are simulated, each is told by its token, here too.
+//
 // Beware that Go's http.Client sends a GET again by itself when a kept-alive
 // connection is dropped before an answer: a fault that drops such a request
 // once may go unnoticed by the caller, and the log then has two entries.

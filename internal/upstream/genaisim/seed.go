@@ -25,6 +25,9 @@ func newState(cfg Config) *state {
 		created:     seedEpoch(),
 		nextVersion: 1_000_001,
 	}
+	if cfg.Empty {
+		st.knowledgeBases, st.platform.modelKeys = nil, nil
+	}
 	for i := range cfg.SeedAgents {
 		st.plant(i, random)
 	}

@@ -50,8 +50,8 @@ func BindFlags(flags *flag.FlagSet, cfg *Config) {
 // Serve answers requests on a listener, which it closes, until ctx is done. It
 // returns once requests in flight have ended, or broken off after a few
 // seconds; nil if nothing else ended it than ctx.
-func Serve(ctx context.Context, l net.Listener, s *Server) error {
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+func Serve(ctx context.Context, l net.Listener, simulator http.Handler) error {
+	server := &http.Server{Handler: simulator, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(stopped)

@@ -156,12 +156,17 @@ func (s *Server) prepare(x *exchange, tooLarge bool) (*call, *apiError) {
 }
 
 func (s *Server) authentic(r *http.Request) bool {
+	token := bearer(r)
+	return token != "" && (s.cfg.Token == "" || token == s.cfg.Token)
+}
+
+// bearer is the token of a request, "" if it has none.
+func bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return false
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
 	}
-	return s.cfg.Token == "" || token == s.cfg.Token
+	return strings.TrimSpace(token)
 }
 
 // admit counts a request against the limits and picks the fault for it.

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/agentsvc/agentsvc/internal/budget"
+	"github.com/agentsvc/agentsvc/internal/config"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/listing"
+	"github.com/agentsvc/agentsvc/internal/mirror"
+	"github.com/agentsvc/agentsvc/internal/operation"
+	"github.com/agentsvc/agentsvc/internal/seal"
+	"github.com/agentsvc/agentsvc/internal/service"
+	"github.com/agentsvc/agentsvc/internal/upstream"
+)
+
+// connsPerAccount is how many connections the work for one account holds at the same time: to
+// hear of other replicas, for the sync, and for two lists being gone through.
+const connsPerAccount = 4
+
+// prepareAccounts makes sure that each account has its budget and its queue, and answers
+// those that have one and are not configured any more. The default account is always there,
+// so a service that has no other also starts while its database is away.
+func prepareAccounts(ctx context.Context, store *db.Store, accounts []config.Account, log *slog.Logger) (lost []string, err error) {
+	var known []string
+	err = store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		for _, account := range accounts[1:] {
+			if _, err := q.EnsureAccount(ctx, account.Name); err != nil {
+				return err
+			}
+			if err := q.EnsureLanes(ctx, account.Name); err != nil {
+				return err
+			}
+		}
+		var err error
+		known, err = q.AccountNames(ctx)
+		return err
+	})
+	switch {
+	case err != nil && len(accounts) > 1:
+		return nil, fmt.Errorf("preparing the vendor accounts: %w", db.Classify(err))
+	case err != nil:
+		log.WarnContext(ctx, "looking for accounts that are not configured any more", slog.Any("error", err))
+		return nil, nil
+	}
+	for _, name := range known {
+		if !slices.ContainsFunc(accounts, func(a config.Account) bool { return a.Name == name }) {
+			log.WarnContext(ctx, "a vendor account is not configured any more: what is in it cannot be changed or read anew", slog.String("account", name))
+			lost = append(lost, name)
+		}
+	}
+	return lost, nil
+}
+
+// perAccount is what the work for all vendor accounts has in common.
+type perAccount struct {
+	cfg    config.Config
+	store  *db.Store
+	ring   *seal.Ring
+	tokens *listing.Tokens
+	meters *sdkmetric.MeterProvider
+	worker string
+	log    *slog.Logger
+}
+
+// wire makes what works for one account, with its token and from its budget.
+func (p perAccount) wire(account config.Account) (*mirror.Mirror, *operation.Engine, error) {
+	log := p.log
+	if account.Name != config.DefaultAccount {
+		log = log.With(slog.String("account", account.Name))
+	}
+	client, err := upstream.New(upstream.Config{
+		BaseURL: p.cfg.UpstreamURL, Token: account.Token, Account: account.Name, UserAgent: "agentsvc/" + version, Log: log,
+		Meter: p.meters.Meter("agentsvc"),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	limits := budget.Limits{
+		PerMinute: p.cfg.PerMinute, PerHour: p.cfg.PerHour, Minute: p.cfg.MinuteWindow, Hour: p.cfg.HourWindow, Guard: p.cfg.RateGuard,
+	}
+	spent := budget.New(p.store, account.Name, limits, log)
+	copied := mirror.New(mirror.Config{Store: p.store, Client: client, Budget: spent, Tokens: p.tokens, Log: log, SyncEvery: p.cfg.SyncEvery})
+	engine, err := operation.New(operation.Config{
+		Store: p.store, Vendor: client, Budget: spent, History: copied, Ring: p.ring, Log: log, Rules: service.Rules(copied),
+		Worker: p.worker, Concurrency: max(p.cfg.Workers, 1), Lease: p.cfg.Lease, Backlog: p.cfg.Backlog,
+	})
+	return copied, engine, err
+}
