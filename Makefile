@@ -29,9 +29,9 @@ TEST_TIMEOUT ?= 15m
 TESTFLAGS ?=
 PKG ?= ./...
 
-# The only folders which generators write to; nothing in them is by hand.
+# All that generators write to; nothing in them is by hand.
 QUERIES := internal/db/dbsql
-GENERATED := gen third_party $(QUERIES)
+GENERATED := gen third_party $(QUERIES) docs/access.md
 
 # What `make breaking` compares with.
 BASE ?= .git\#branch=main
@@ -102,6 +102,7 @@ generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(BIN)/sq
 	rm -f $(QUERIES)/*.sql.go
 	$(BIN)/sqlc generate
 	gofmt -w gen $(QUERIES)
+	$(GO) run ./cmd/agentsvc access > docs/access.md
 
 .PHONY: checkgenerate
 checkgenerate: generate ## Fail when generated files differ from what is committed

@@ -32,6 +32,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/resource"
 	"github.com/agentsvc/agentsvc/internal/seal"
 	"github.com/agentsvc/agentsvc/internal/service"
+	"github.com/agentsvc/agentsvc/internal/team"
 )
 
 const (
@@ -57,6 +58,7 @@ type app struct {
 	store    *db.Store
 	engines  []*operation.Engine
 	mirrors  []*mirror.Mirror
+	guard    *access.Guard
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
@@ -128,12 +130,13 @@ func wire(
 		a.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
 	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
+	a.guard = rights.Guard
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
 			&service.Audit{Reader: audit.NewReader(store, tokens)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
-			&service.Teams{},
+			&service.Teams{Registry: team.New(store, tokens)},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
@@ -153,6 +156,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	defer stopWork()
 	workers, work := errgroup.WithContext(work)
 	workers.Go(func() error { return a.keepPartitions(work) })
+	workers.Go(func() error { return a.guard.RunDenials(work) })
 	for i := range a.engines {
 		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
 		if a.cfg.Workers > 0 {

@@ -22,6 +22,7 @@ const usage = `agentsvc is the platform service in front of the GenAI REST API.
   agentsvc serve     the service: configured by the environment, see docs/operating.md
   agentsvc sim       the simulated vendor alone
   agentsvc migrate   up | down | status of the database's schema
+  agentsvc access    who may call which method
   agentsvc account   list the vendor accounts | assign a team to one
   agentsvc token     create | list | revoke service tokens
   agentsvc version   what this is
@@ -58,6 +59,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return runSim(ctx, rest, stdout, stderr)
 	case "migrate":
 		return runMigrate(ctx, rest, getenv, stdout, stderr)
+	case "access":
+		return runAccess(rest, stdout, stderr)
 	case "account":
 		return runAccount(ctx, rest, getenv, stdout, stderr)
 	case "token":

@@ -51,6 +51,10 @@ type thing struct {
 // check wants a yes for everything that one target names, and answers it in the
 // request's order.
 func (r request) check(ctx context.Context, target *pb.Target) ([]thing, error) {
+	if kind := target.GetKindField(); kind != "" {
+		target = proto.CloneOf(target)
+		target.Kind = methods.String(r.message, kind)
+	}
 	named := methods.Strings(r.message, target.GetField())
 	switch {
 	case target.GetKind() == kindTeam:
@@ -103,6 +107,9 @@ func (r request) checkTeams(ctx context.Context, target *pb.Target, names []stri
 		}
 		if err := r.allow(target, t); err != nil {
 			return nil, err
+		}
+		if row.ArchivedAt != nil && !reads(r.method.Access.GetAction()) && !r.method.Access.GetWhileFrozen() {
+			return nil, fault.Precondition("team %q is archived: it can do nothing any more", name)
 		}
 		things = append(things, t)
 	}

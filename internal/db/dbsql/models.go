@@ -108,6 +108,18 @@ type AuditEventsDefault struct {
 	After           []byte
 }
 
+type Denial struct {
+	Caller      string
+	Method      string
+	Minute      time.Time
+	Actor       string
+	PrincipalID *uuid.UUID
+	TeamID      *uuid.UUID
+	Action      string
+	ErrorReason string
+	Count       int64
+}
+
 type FairClock struct {
 	Account     string
 	Lane        int16
@@ -119,6 +131,16 @@ type FairTeam struct {
 	Lane          int16
 	TeamID        uuid.UUID
 	VirtualFinish float64
+}
+
+type Freeze struct {
+	ID          uuid.UUID
+	TeamID      *uuid.UUID
+	Actor       string
+	PrincipalID *uuid.UUID
+	Reason      string
+	FrozenAt    time.Time
+	LiftedAt    *time.Time
 }
 
 type Membership struct {
@@ -196,6 +218,7 @@ type Principal struct {
 	PlatformRole *string
 	CreatedAt    time.Time
 	DisabledAt   *time.Time
+	TeamID       *uuid.UUID
 }
 
 type Resource struct {
@@ -224,6 +247,17 @@ type Resource struct {
 	Shared            bool
 }
 
+type ResourceOwner struct {
+	ID        int64
+	Kind      string
+	UUID      uuid.UUID
+	TeamID    *uuid.UUID
+	ValidFrom time.Time
+	ValidTo   *time.Time
+	Actor     string
+	Reason    string
+}
+
 type ServiceToken struct {
 	ID          string
 	PrincipalID uuid.UUID
@@ -240,6 +274,25 @@ type Team struct {
 	BacklogLimit int32
 	CreatedAt    time.Time
 	Account      string
+	Description  string
+	ArchivedAt   *time.Time
+	Approvals    []string
+}
+
+type Transfer struct {
+	ID         uuid.UUID
+	Kind       string
+	UUID       uuid.UUID
+	Name       string
+	FromTeamID uuid.UUID
+	ToTeamID   uuid.UUID
+	Actor      string
+	Reason     string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	Accepted   *bool
+	EndedBy    string
+	EndedAt    *time.Time
 }
 
 type VendorCall struct {

@@ -6,13 +6,13 @@ SELECT t.secret_hash, (t.expires_at <= now())::boolean AS expired, (t.revoked_at
        p.id AS principal_id, p.kind, p.name, coalesce(p.platform_role, '')::text AS platform_role,
        (p.disabled_at IS NOT NULL)::boolean AS disabled,
        ARRAY(SELECT m.team_id FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::uuid[] AS team_ids,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::uuid[] AS team_ids,
        ARRAY(SELECT teams.name FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_names,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_names,
        ARRAY(SELECT m.role FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_roles,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_roles,
        ARRAY(SELECT teams.account FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_accounts
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_accounts
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  WHERE t.id = @id;
@@ -21,7 +21,7 @@ SELECT t.secret_hash, (t.expires_at <= now())::boolean AS expired, (t.revoked_at
 SELECT t.id, t.name, m.role, t.account
   FROM memberships m
   JOIN teams t ON t.id = m.team_id
- WHERE m.principal_id = @principal_id
+ WHERE m.principal_id = @principal_id AND t.archived_at IS NULL
  ORDER BY t.name;
 
 -- name: PrincipalBySubject :one
@@ -35,7 +35,7 @@ ON CONFLICT (name) DO UPDATE SET name = excluded.name
 RETURNING id;
 
 -- name: TeamByName :one
-SELECT id, name, weight, backlog_limit, account FROM teams WHERE name = @name;
+SELECT id, name, weight, backlog_limit, account, archived_at FROM teams WHERE name = @name;
 
 -- name: TeamByID :one
 SELECT id, name, weight, backlog_limit, account FROM teams WHERE id = @id;
