@@ -24,6 +24,7 @@ const usage = `agentsvc is the platform service in front of the GenAI REST API.
   agentsvc migrate   up | down | status of the database's schema
   agentsvc access    who may call which method
   agentsvc account   list the vendor accounts | assign a team to one
+  agentsvc team      import who owns what
   agentsvc token     create | list | revoke service tokens
   agentsvc version   what this is
 
@@ -63,6 +64,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return runAccess(rest, stdout, stderr)
 	case "account":
 		return runAccount(ctx, rest, getenv, stdout, stderr)
+	case "team":
+		return runTeam(ctx, rest, getenv, stdout, stderr)
 	case "token":
 		return runToken(ctx, rest, getenv, stdout, stderr)
 	case "version":
