@@ -146,6 +146,7 @@ func wire(
 		Metrics:       promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		Meters:        meters,
 		Origins:       cfg.CORSOrigins,
+		Limits:        service.CallerLimits{PerSecond: cfg.CallerRate, Streams: cfg.CallerStreams},
 	})
 	return a, err
 }

@@ -75,7 +75,7 @@ func teamImport(ctx context.Context, store *db.Store, args []string, stdout, std
 }
 
 func readClaims(path string) ([]resource.Claim, error) {
-	file, err := os.Open(path) //nolint:gosec // whose path it is runs the command
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the file of owners: %w", err)
 	}

@@ -47,6 +47,9 @@ type Config struct {
 	// Backlog (AGENTSVC_BACKLOG) is how many changes of all teams may wait for an account
 	// before more are refused.
 	Backlog int
+	// CallerRate (AGENTSVC_CALLER_RATE) is how many calls a second a process takes of one
+	// caller, and CallerStreams (AGENTSVC_CALLER_STREAMS) how many streams at once.
+	CallerRate, CallerStreams int
 	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once in each
 	// account; 0: it makes none and only serves.
 	Workers int
@@ -73,6 +76,8 @@ func Default() Config {
 		RateGuard:     100 * time.Millisecond,
 		Backlog:       10_000,
 		Workers:       16,
+		CallerRate:    1000,
+		CallerStreams: 100,
 		SyncEvery:     time.Minute,
 		Lease:         15 * time.Second,
 		DatabaseConns: 30,
@@ -125,6 +130,8 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 	duration("AGENTSVC_RATE_GUARD", &c.RateGuard)
 	number("AGENTSVC_BACKLOG", &c.Backlog)
 	number("AGENTSVC_WORKERS", &c.Workers)
+	number("AGENTSVC_CALLER_RATE", &c.CallerRate)
+	number("AGENTSVC_CALLER_STREAMS", &c.CallerStreams)
 	number("AGENTSVC_DATABASE_CONNS", &c.DatabaseConns)
 	duration("AGENTSVC_SYNC_EVERY", &c.SyncEvery)
 	duration("AGENTSVC_LEASE", &c.Lease)
@@ -168,6 +175,7 @@ func (c Config) validate() error {
 	wrong(c.RateGuard <= 0 || c.RateGuard >= c.MinuteWindow, "AGENTSVC_RATE_GUARD must be more than 0 and less than AGENTSVC_RATE_MINUTE_WINDOW")
 	wrong(c.Backlog < 1 || c.Backlog > 1_000_000, "AGENTSVC_BACKLOG must be 1 to 1000000")
 	wrong(c.Workers < 0 || c.Workers > 1000, "AGENTSVC_WORKERS must be 0 to 1000")
+	wrong(c.CallerRate < 1 || c.CallerStreams < 1, "AGENTSVC_CALLER_RATE and AGENTSVC_CALLER_STREAMS must be at least 1")
 	wrong(c.DatabaseConns < 4, "AGENTSVC_DATABASE_CONNS must be at least 4")
 	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")
 	wrong(c.Lease < time.Second, "AGENTSVC_LEASE must be at least 1s")

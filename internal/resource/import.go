@@ -69,7 +69,7 @@ func importOne(ctx context.Context, q *db.Queries, teams map[string]*dbsql.TeamB
 	id, err := uuid.Parse(claim.UUID)
 	if err != nil {
 		out.Problem = "the uuid is none"
-		return out, nil
+		return out, nil //nolint:nilerr // a problem of the line, which is told
 	}
 	team, err := importTeam(ctx, q, teams, claim.Team)
 	if err != nil {

@@ -57,6 +57,8 @@ type Config struct {
 	Origins []string
 	// MaxRequestBytes is the largest request that is read; 0 for 4 MiB.
 	MaxRequestBytes int64
+	// Limits are those of each caller.
+	Limits CallerLimits
 }
 
 func (c Config) validate() error {
@@ -149,6 +151,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	options := append(codecs(), limitedGzip(s.cfg.MaxRequestBytes)...)
 	options = append(options, connect.WithInterceptors(interceptors...), connect.WithCompressMinBytes(compressFrom))
 	writer := connect.NewErrorWriter(options...)
+	limits := newCallerLimits(s.cfg.Limits)
 	api := methods.API() // here, so that a contradiction in the API stops the start
 	mount := func(path string, handler http.Handler) {
 		known := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -158,7 +161,8 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 			}
 			handler.ServeHTTP(w, r)
 		})
-		mux.Handle(path, identify(s.cfg.Authenticator, s.cfg.Log, limitBody(s.cfg.MaxRequestBytes, known), options...))
+		limited := limits.wrap(limitBody(s.cfg.MaxRequestBytes, known), writer)
+		mux.Handle(path, timeBody(identify(s.cfg.Authenticator, s.cfg.Log, limited, options...)))
 	}
 	for _, service := range s.cfg.Services {
 		mount(service.mount(options...))
