@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -34,7 +33,8 @@ type Config struct {
 	// SealKeysFile (AGENTSVC_SEAL_KEYS_FILE) holds the keys that seal secrets in the
 	// queue: "<id> <32 bytes in base64>" a line, the one that seals first. Required.
 	SealKeysFile string
-	// CORSOrigins (AGENTSVC_CORS_ORIGINS) are the web origins that may call, comma-separated.
+	// CORSOrigins (AGENTSVC_CORS_ORIGINS) are the web origins that may call, comma-separated;
+	// see [Origins].
 	CORSOrigins []string
 	// PerMinute and PerHour (AGENTSVC_RATE_PER_MINUTE, AGENTSVC_RATE_PER_HOUR) are the
 	// vendor's limits, for each account.
@@ -135,11 +135,11 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 	number("AGENTSVC_DATABASE_CONNS", &c.DatabaseConns)
 	duration("AGENTSVC_SYNC_EVERY", &c.SyncEvery)
 	duration("AGENTSVC_LEASE", &c.Lease)
-	for origin := range strings.SplitSeq(getenv("AGENTSVC_CORS_ORIGINS"), ",") {
-		if origin = strings.TrimSpace(origin); origin != "" {
-			c.CORSOrigins = append(c.CORSOrigins, origin)
-		}
+	origins, err := Origins(getenv)
+	if err != nil {
+		problems = append(problems, err)
 	}
+	c.CORSOrigins = origins
 	if v := getenv("AGENTSVC_LOG_LEVEL"); v != "" {
 		if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil {
 			problems = append(problems, fmt.Errorf("AGENTSVC_LOG_LEVEL=%q is none of debug, info, warn, error", v))

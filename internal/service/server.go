@@ -204,6 +204,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, "ok", "ready")
 }
 
+// allowOrigins lets pages of those origins read our answers, and asks browsers to refuse
+// others. No credentials are allowed: tokens come in a header, which a page has to set, so
+// a browser has nothing that it would add by itself to the call of a page that is not ours.
 func allowOrigins(origins []string, next http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return next // rs/cors takes none for all
