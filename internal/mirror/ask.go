@@ -59,8 +59,21 @@ type asked struct {
 	misread bool
 }
 
-// ask makes one call to the vendor.
+// askAgain is how often a question is put again because a kept connection broke: there may be
+// several that the vendor has closed meanwhile.
+const askAgain = 3
+
+// ask asks the vendor, each time with a grant.
 func (m *Mirror) ask(ctx context.Context, granted grant, method *methods.Method, req, resp proto.Message) (asked, error) {
+	for n := 0; ; n++ {
+		answer, err := m.askOnce(ctx, granted, method, req, resp)
+		if n == askAgain || !upstream.Dropped(err) {
+			return answer, err
+		}
+	}
+}
+
+func (m *Mirror) askOnce(ctx context.Context, granted grant, method *methods.Method, req, resp proto.Message) (asked, error) {
 	call, err := granted(ctx, method)
 	if err != nil {
 		return asked{}, err
