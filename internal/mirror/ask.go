@@ -92,10 +92,10 @@ func (m *Mirror) askOnce(ctx context.Context, granted grant, method *methods.Met
 const observeTimeout = 5 * time.Second
 
 func (m *Mirror) observe(ctx context.Context, call budget.Call, reply upstream.Reply, failure error) {
-	seen := budget.SeenIn(reply, failure)
+	answer := budget.Answer{Call: call, Seen: budget.SeenIn(reply, failure)}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), observeTimeout)
 	defer cancel()
-	if err := m.store.Tx(detached, db.Loose, func(q *db.Queries) error { return m.budget.Observe(detached, q, call, seen) }); err != nil {
+	if err := m.store.Tx(detached, db.Loose, func(q *db.Queries) error { return m.budget.Observe(detached, q, answer) }); err != nil {
 		// The log of calls lacks one answer; the call itself is in it.
 		m.log.WarnContext(ctx, "a vendor call could not be recorded", slog.Int64("call", call.Number), slog.Any("error", err))
 	}
