@@ -2,6 +2,7 @@ package operation_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -26,7 +27,7 @@ func (b *bench) hold(sql string, args ...any) (let func()) {
 		b.t.Fatal(err)
 	}
 	return func() {
-		if err := tx.Rollback(b.t.Context()); err != nil && err != pgx.ErrTxClosed {
+		if err := tx.Rollback(b.t.Context()); err != nil && !errors.Is(err, pgx.ErrTxClosed) {
 			b.t.Error(err)
 		}
 	}
