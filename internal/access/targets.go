@@ -216,12 +216,24 @@ func (r request) checkResource(ctx context.Context, target *pb.Target, id uuid.U
 	return t, err
 }
 
+func (r request) ownersOf(ctx context.Context, kinds []string, ids []uuid.UUID) ([]dbsql.OwnersRow, error) {
+	if len(kinds) != 1 || len(ids) != 1 {
+		return r.store.Owners(ctx, dbsql.OwnersParams{Kinds: kinds, Uuids: ids})
+	}
+	rows, err := r.store.Owner(ctx, dbsql.OwnerParams{Kind: kinds[0], UUID: ids[0]})
+	owners := make([]dbsql.OwnersRow, len(rows))
+	for i, row := range rows {
+		owners[i] = dbsql.OwnersRow(row)
+	}
+	return owners, err
+}
+
 // owners are what is known of the named resources. Before one of a kind that was never
 // listed counts as unknown, it is.
 func (r request) owners(ctx context.Context, target *pb.Target, ids []uuid.UUID) (map[uuid.UUID]dbsql.OwnersRow, error) {
 	known := make(map[uuid.UUID]dbsql.OwnersRow, len(ids))
 	for again := false; ; again = true {
-		rows, err := r.store.Owners(ctx, dbsql.OwnersParams{Kinds: kindsOf(target), Uuids: ids})
+		rows, err := r.ownersOf(ctx, kindsOf(target), ids)
 		if err != nil {
 			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
 		}
