@@ -22,6 +22,7 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/audit/ledger"
 	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/config"
 	"github.com/agentsvc/agentsvc/internal/db"
@@ -132,7 +133,7 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens), Rights: rights},
-			&service.Audit{Reader: audit.NewReader(store, tokens)},
+			&service.Audit{Reader: audit.NewReader(store, tokens), Prover: ledger.NewProver(store)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{},
 		)...),
