@@ -73,8 +73,9 @@ END $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
 DO $$ BEGIN
-    -- Temporary tables of whoever calls come last, or they could stand in for ours.
-    EXECUTE format('ALTER FUNCTION audit_ensure_partitions(integer) SET search_path = pg_catalog, %I, pg_temp', current_schema());
+    -- pg_catalog comes before by itself. Temporary tables of whoever calls come last, or
+    -- they could stand in for ours.
+    EXECUTE format('ALTER FUNCTION audit_ensure_partitions(integer) SET search_path = %I, pg_temp', current_schema());
 END $$;
 -- +goose StatementEnd
 REVOKE EXECUTE ON FUNCTION audit_ensure_partitions(integer) FROM PUBLIC;

@@ -48,7 +48,7 @@ func (f *leafFile) bind(checkpoints []evidence.Checkpoint, report *Report) error
 			var leaf tlog.Hash
 			if _, err := io.ReadFull(in, leaf[:]); err != nil {
 				if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-					report.add(Problem{Kind: Cut, Line: nowhere, Index: tree.Size(), Text: fmt.Sprintf(
+					report.Add(Problem{Kind: Cut, Line: nowhere, Index: tree.Size(), Text: fmt.Sprintf(
 						"the leaf hashes end here, and the checkpoint covers %d events", c.Size)})
 					return nil
 				}
@@ -57,7 +57,7 @@ func (f *leafFile) bind(checkpoints []evidence.Checkpoint, report *Report) error
 			tree.Add(leaf)
 		}
 		if tree.Root() != c.Root {
-			report.add(Problem{Kind: Changed, Line: nowhere, Index: f.trusted, until: c.Size - 1, Text: fmt.Sprintf(
+			report.Add(Problem{Kind: Changed, Line: nowhere, Index: f.trusted, until: c.Size - 1, Text: fmt.Sprintf(
 				"the leaf hashes themselves are not those of the checkpoint of %d events: one from place %d to %d was changed", c.Size, f.trusted, c.Size-1)})
 			return nil
 		}

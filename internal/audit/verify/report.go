@@ -15,6 +15,7 @@ const (
 	Changed   Kind = "changed"   // an event is not what was sealed
 	Missing   Kind = "missing"   // an event is not there
 	Doubled   Kind = "doubled"   // an event is there twice
+	Added     Kind = "added"     // an event was put in that was never sealed
 	Reordered Kind = "reordered" // a line is not where it belongs
 	Malformed Kind = "malformed" // a line is not a line of an export
 	Cut       Kind = "cut"       // the end is missing
@@ -76,7 +77,8 @@ type Report struct {
 // OK says that nothing is wrong.
 func (r *Report) OK() bool { return r.Found == 0 }
 
-func (r *Report) add(p Problem) {
+// Add counts a problem, and lists it if it is among the first.
+func (r *Report) Add(p Problem) {
 	r.Found++
 	if len(r.Problems) < maxProblems {
 		r.Problems = append(r.Problems, p)

@@ -101,11 +101,11 @@ func (c *checker) forked() bool {
 	for i, b := range c.checkpoints[1:] {
 		a := c.checkpoints[i]
 		if a.Origin != b.Origin {
-			c.report.add(Problem{Kind: Forked, Line: nowhere, Index: nowhere, Text: fmt.Sprintf("the checkpoints are of two logs, %s and %s", a.Origin, b.Origin)})
+			c.report.Add(Problem{Kind: Forked, Line: nowhere, Index: nowhere, Text: fmt.Sprintf("the checkpoints are of two logs, %s and %s", a.Origin, b.Origin)})
 			return true
 		}
 		if a.Size == b.Size && a.Root != b.Root {
-			c.report.add(Problem{Kind: Forked, Line: nowhere, Index: nowhere, Text: fmt.Sprintf(
+			c.report.Add(Problem{Kind: Forked, Line: nowhere, Index: nowhere, Text: fmt.Sprintf(
 				"two checkpoints of %d events were signed, with the roots %s and %s: each is a history of its own", a.Size, a.Root, b.Root)})
 			return true
 		}
@@ -123,7 +123,7 @@ func (c *checker) take(l line) error {
 		c.report.Other++
 		return nil
 	case badLine:
-		c.report.add(Problem{Kind: Malformed, Line: c.line, Index: l.index, Text: "this is not a whole line of an export"})
+		c.report.Add(Problem{Kind: Malformed, Line: c.line, Index: l.index, Text: "this is not a whole line of an export"})
 		return nil
 	case sealedLine:
 	}
@@ -133,7 +133,7 @@ func (c *checker) take(l line) error {
 		return nil
 	}
 	if c.seen[l.index/64]>>(l.index%64)&1 == 1 {
-		c.report.add(Problem{Kind: Doubled, Line: c.line, Index: l.index, ID: l.id(), Text: "this place was there before"})
+		c.report.Add(Problem{Kind: Doubled, Line: c.line, Index: l.index, ID: l.id(), Text: "this place was there before"})
 		return nil
 	}
 	c.seen[l.index/64] |= 1 << (l.index % 64)
@@ -150,7 +150,7 @@ func (c *checker) take(l line) error {
 		return err
 	}
 	if l.leaf != want {
-		c.report.add(Problem{Kind: Changed, Line: c.line, Index: l.index, ID: l.id(), Text: fmt.Sprintf(
+		c.report.Add(Problem{Kind: Changed, Line: c.line, Index: l.index, ID: l.id(), Text: fmt.Sprintf(
 			"the event hashes to %s, and %s was sealed at this place", l.leaf, want)})
 	}
 	return nil
@@ -165,7 +165,7 @@ func (c *checker) order(l *line) {
 	}
 	if !c.byPlace && !c.byTime && !c.reorderedAlready {
 		c.reorderedAlready = true
-		c.report.add(Problem{Kind: Reordered, Line: c.line, Index: l.index, ID: l.id(), Text: fmt.Sprintf(
+		c.report.Add(Problem{Kind: Reordered, Line: c.line, Index: l.index, ID: l.id(), Text: fmt.Sprintf(
 			"it stands behind place %d, and neither by place nor by time it belongs there", c.previous)})
 	}
 	c.previous, c.previousKey = l.index, k
@@ -198,7 +198,7 @@ func (c *checker) compareRoot() {
 			if c.rooted > 0 {
 				good = c.checkpoints[c.rooted-1].Size
 			}
-			c.report.add(Problem{Kind: Changed, Line: nowhere, Index: good, until: at.Size - 1, Text: fmt.Sprintf(
+			c.report.Add(Problem{Kind: Changed, Line: nowhere, Index: good, until: at.Size - 1, Text: fmt.Sprintf(
 				"the events up to place %d do not make the root that was signed for them: the first bad one is at one of the places %d to %d; the leaf hashes "+
 					"(see --leaves) would name it", at.Size-1, good, at.Size-1)})
 			c.gaveUp = true // all later roots are wrong with it
@@ -223,12 +223,12 @@ func (c *checker) finish() {
 	}
 	for i := c.options.First; i < last; i++ {
 		if !c.there(i) {
-			c.report.add(Problem{Kind: Missing, Line: nowhere, Index: i, Text: "this event is not in the export; if it was made with a filter, say so"})
+			c.report.Add(Problem{Kind: Missing, Line: nowhere, Index: i, Text: "this event is not in the export; if it was made with a filter, say so"})
 		}
 	}
 	if last < c.size-1 {
 		from := max(last+1, c.options.First)
-		c.report.add(Problem{Kind: Cut, Line: nowhere, Index: from, Text: fmt.Sprintf(
+		c.report.Add(Problem{Kind: Cut, Line: nowhere, Index: from, Text: fmt.Sprintf(
 			"the export ends before this event, and the checkpoint covers %d; if the export is older than the checkpoint, hold it against one of its time (see --size)", c.size)})
 	}
 }

@@ -70,7 +70,9 @@ func (b *book) seal(t testing.TB, n int) {
 	b.checkpoints = append(b.checkpoints, c)
 }
 
-func number(index int, event []byte) string { return fmt.Sprintf(`{"index":%d,"event":%s}`, index, event) }
+func number(index int, event []byte) string {
+	return fmt.Sprintf(`{"index":%d,"event":%s}`, index, event)
+}
 
 // export is the lines of an honest export.
 func (b *book) export() []string {
