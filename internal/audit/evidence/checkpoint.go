@@ -125,3 +125,20 @@ func OriginOf(text string) string {
 	origin, _, _ := strings.Cut(text, "\n")
 	return origin
 }
+
+// LastOfFile is the last whole checkpoint of a file that we write ourselves, and where it
+// ends; zero if there is none. Its signature is not verified, as its key may have been
+// replaced since.
+func LastOfFile(text []byte) (last Checkpoint, end int, err error) {
+	notes := splitNotes(text)
+	if len(notes) == 0 {
+		return Checkpoint{}, 0, nil
+	}
+	note := notes[len(notes)-1]
+	signed, _, _ := strings.Cut(note, "\n\n")
+	if last, err = parse(signed + "\n"); err != nil {
+		return Checkpoint{}, 0, err
+	}
+	last.Note = note
+	return last, bytes.LastIndex(text, []byte(note)) + len(note), nil
+}

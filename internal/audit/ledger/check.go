@@ -93,7 +93,8 @@ func (c *check) gather(ctx context.Context, keys note.Verifiers) error {
 			if keys != nil {
 				signed, err := evidence.Open(row.Note, keys)
 				if err != nil || signed.Size != row.Size || signed.Root != own.Root {
-					c.problem(verify.Forked, row.Size-1, uuid.Nil, "the database's checkpoint of this size is not signed by a key given here, or its row says something else")
+					c.problem(verify.Forked, row.Size-1, uuid.Nil,
+						"the database's checkpoint that ends here is not signed by a key given here, or its row says something else")
 				}
 			}
 			c.checkpoints = append(c.checkpoints, own)
@@ -148,7 +149,8 @@ func (c *check) stretch(ctx context.Context) (bool, error) {
 		case at < len(rows) && rows[at].Index == leaf.Index:
 			text = audit.AppendCanonical(text[:0], rows[at].AuditEvent)
 			if hash := audit.Leaf(text); hash != tlog.Hash(leaf.Hash) {
-				c.problem(verify.Changed, leaf.Index, leaf.EventID, fmt.Sprintf("the event hashes to %s, and %s was sealed at this place", hash, tlog.Hash(leaf.Hash)))
+				c.problem(verify.Changed, leaf.Index, leaf.EventID,
+					fmt.Sprintf("the event hashes to %s, and %s was sealed at this place", hash, tlog.Hash(leaf.Hash)))
 			}
 			c.report.Checked++
 		case leaf.RecordedAt.Before(c.kept):
@@ -201,7 +203,8 @@ func (c *check) grow(ctx context.Context, leaf tlog.Hash) error {
 	for c.compared < len(c.checkpoints) && c.checkpoints[c.compared].Size <= size {
 		at := c.checkpoints[c.compared]
 		if at.Size == size && at.Root != c.tree.Root() {
-			c.problem(verify.Changed, size-1, uuid.Nil, fmt.Sprintf("the leaves up to here do not make the root %s that was signed for %d events", at.Root, at.Size))
+			c.problem(verify.Changed, size-1, uuid.Nil,
+				fmt.Sprintf("the leaves up to here do not make the root %s that was signed for %d events", at.Root, at.Size))
 		}
 		c.compared++
 	}

@@ -235,16 +235,37 @@ func (s *Sealer) stillHolds(last dbsql.AuditCheckpoint, size int64, reader tlog.
 		if c.Size == 0 {
 			continue
 		}
-		if c.Size > size {
-			return fmt.Errorf("THE HISTORY WAS CUT: it has %d events, and a checkpoint of %d was signed; nothing more is signed", size, c.Size)
-		}
-		root, err := tlog.TreeHash(c.Size, reader)
-		if err != nil {
-			return err
-		}
-		if root != c.Root {
-			return fmt.Errorf("THE HISTORY WAS CHANGED: it is not what the checkpoint of %d events says; nothing more is signed", c.Size)
+		if err := holds(c, size, reader); err != nil {
+			return fmt.Errorf("nothing more is signed: %w", err)
 		}
 	}
 	return nil
+}
+
+// holds says whether the log of a size is a continuation of a checkpoint.
+func holds(c evidence.Checkpoint, size int64, reader tlog.HashReader) error {
+	if c.Size > size {
+		return fmt.Errorf("THE HISTORY WAS CUT: it has %d events, and a checkpoint of %d was signed", size, c.Size)
+	}
+	root, err := tlog.TreeHash(c.Size, reader)
+	if err != nil {
+		return err
+	}
+	if root != c.Root {
+		return fmt.Errorf("THE HISTORY WAS CHANGED: it is not what the checkpoint of %d events says", c.Size)
+	}
+	return nil
+}
+
+// Holds says whether the database's log is a continuation of a checkpoint; a nil error is
+// yes, and so it is for the zero checkpoint.
+func Holds(ctx context.Context, store *db.Store, c evidence.Checkpoint) error {
+	if c.Size == 0 {
+		return nil
+	}
+	head, err := store.LogHead(ctx, 0)
+	if err != nil {
+		return fmt.Errorf("looking where the log ends: %w", db.Classify(err))
+	}
+	return holds(c, head.Size, hashReader(ctx, store.Queries))
 }

@@ -101,7 +101,8 @@ func (c *checker) forked() bool {
 	for i, b := range c.checkpoints[1:] {
 		a := c.checkpoints[i]
 		if a.Origin != b.Origin {
-			c.report.Add(Problem{Kind: Forked, Line: nowhere, Index: nowhere, Text: fmt.Sprintf("the checkpoints are of two logs, %s and %s", a.Origin, b.Origin)})
+			c.report.Add(Problem{Kind: Forked, Line: nowhere, Index: nowhere, Text: fmt.Sprintf(
+				"the checkpoints are of two logs, %s and %s", a.Origin, b.Origin)})
 			return true
 		}
 		if a.Size == b.Size && a.Root != b.Root {
@@ -229,7 +230,8 @@ func (c *checker) finish() {
 	if last < c.size-1 {
 		from := max(last+1, c.options.First)
 		c.report.Add(Problem{Kind: Cut, Line: nowhere, Index: from, Text: fmt.Sprintf(
-			"the export ends before this event, and the checkpoint covers %d; if the export is older than the checkpoint, hold it against one of its time (see --size)", c.size)})
+			"the export ends before this event, and the checkpoint covers %d; if the export is older than the checkpoint, hold it against one of its "+
+				"time (see --size)", c.size)})
 	}
 }
 
