@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -60,6 +61,7 @@ type app struct {
 	store    *db.Store
 	engine   *operation.Engine
 	mirror   *mirror.Mirror
+	history  *history
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
@@ -70,7 +72,10 @@ type authenticator func(*db.Store) service.Authenticator
 
 // runApp serves until ctx is done, then stops in order: no new calls, calls under
 // way, workers, database. started is called once calls are taken.
-func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slog.Logger, started func(ctx context.Context, address string) error) error {
+func runApp(
+	ctx context.Context, cfg config.Config, auth authenticator, log *slog.Logger, stdout io.Writer,
+	started func(ctx context.Context, address string) error,
+) error {
 	pool, err := db.Open(ctx, cfg.DatabaseURL, func(c *pgxpool.Config) { c.MaxConns = int32(cfg.DatabaseConns) })
 	if err != nil {
 		return err
@@ -78,6 +83,9 @@ func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slo
 	defer pool.Close()
 	a, err := wire(cfg, pool, auth, log)
 	if err != nil {
+		return err
+	}
+	if a.history, err = newHistory(cfg.Audit, a.store, log, stdout); err != nil {
 		return err
 	}
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
@@ -156,6 +164,8 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	workers, work := errgroup.WithContext(work)
 	workers.Go(func() error { return a.engine.RunNotifications(work) })
 	workers.Go(func() error { return a.keepPartitions(work) })
+	workers.Go(func() error { warnOfOwnership(work, a.store, a.log); return nil })
+	a.history.start(work, workers)
 	if a.cfg.Workers > 0 {
 		workers.Go(func() error { return a.engine.Run(work) })
 		workers.Go(func() error { return a.mirror.Run(work) })

@@ -128,6 +128,18 @@ func (q *Queries) MonthOfLog(ctx context.Context, arg MonthOfLogParams) (MonthOf
 	return i, err
 }
 
+const ownsHistory = `-- name: OwnsHistory :one
+SELECT pg_has_role(c.relowner, 'USAGE')::boolean AS owns FROM pg_catalog.pg_class AS c WHERE c.oid = 'audit_events'::regclass
+`
+
+// Whether the role we are could take the history's triggers away.
+func (q *Queries) OwnsHistory(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, ownsHistory)
+	var owns bool
+	err := row.Scan(&owns)
+	return owns, err
+}
+
 const releaseHold = `-- name: ReleaseHold :one
 UPDATE audit_holds SET released_at = now() WHERE name = $1 AND released_at IS NULL RETURNING team_id
 `
@@ -164,28 +176,4 @@ func (q *Queries) SinkBehind(ctx context.Context, index int64) (string, error) {
 	var name string
 	err := row.Scan(&name)
 	return name, err
-}
-
-const standingHolds = `-- name: StandingHolds :many
-SELECT h.name FROM audit_holds AS h WHERE h.released_at IS NULL ORDER BY h.name
-`
-
-func (q *Queries) StandingHolds(ctx context.Context) ([]string, error) {
-	rows, err := q.db.Query(ctx, standingHolds)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		items = append(items, name)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
