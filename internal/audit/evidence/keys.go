@@ -27,6 +27,9 @@ func NewKey(name string) (private, public string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("making a key: %w", err)
 	}
+	if _, err := note.NewVerifier(public); err != nil {
+		return "", "", fmt.Errorf("making a key: %q cannot be the name of a log: it is one word without +", name)
+	}
 	return private + "\n", public, nil
 }
 
