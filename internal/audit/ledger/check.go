@@ -29,6 +29,8 @@ type check struct {
 	compared    int
 	tiers       [][]tlog.Hash // what is not yet a full block, from the leaves up
 	kept        time.Time     // events before were dropped by retention
+	good        int64         // size of the last checkpoint that the leaves lead to
+	departed    bool          // one was found that they do not lead to
 }
 
 // CheckReport is what a check found.
@@ -197,14 +199,20 @@ func (c *check) grow(ctx context.Context, leaf tlog.Hash) error {
 			return fmt.Errorf("reading nodes: %w", db.Classify(err))
 		}
 		if len(rows) != 1 || tlog.Hash(rows[0].Hash) != hash {
-			c.problem(verify.Changed, size-1, uuid.Nil, fmt.Sprintf("node %d of tier %d, which ends here, is not what its leaves make", n, tier+1))
+			c.report.Add(verify.Stretch(verify.Changed, n<<((tier+1)*tierHeight), size-1,
+				fmt.Sprintf("node %d of tier %d is not what its leaves make", n, tier+1)))
 		}
 	}
 	for c.compared < len(c.checkpoints) && c.checkpoints[c.compared].Size <= size {
 		at := c.checkpoints[c.compared]
-		if at.Size == size && at.Root != c.tree.Root() {
-			c.problem(verify.Changed, size-1, uuid.Nil,
-				fmt.Sprintf("the leaves up to here do not make the root %s that was signed for %d events", at.Root, at.Size))
+		switch {
+		case c.departed || at.Size != size: // what comes after the first wrong one is wrong with it
+		case at.Root == c.tree.Root():
+			c.good = size
+		default:
+			c.departed = true
+			c.report.Add(verify.Stretch(verify.Changed, c.good, size-1,
+				fmt.Sprintf("the leaves do not make the root %s that was signed for %d events", at.Root, at.Size)))
 		}
 		c.compared++
 	}

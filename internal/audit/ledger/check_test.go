@@ -51,7 +51,7 @@ func TestEveryCheatWithTheDatabaseIsFound(t *testing.T) {
 			"WHERE o.id = CASE e.id WHEN EVENT(300) THEN EVENT(400) ELSE EVENT(300) END) WHERE id IN (EVENT(300), EVENT(400))", verify.Changed, 300, false},
 		// The rows agree with their leaves; the root does not, and the stored nodes narrow it down.
 		"two leaves swapped": {"UPDATE audit_leaves SET index = 1000 WHERE index = 300; UPDATE audit_leaves SET index = 300 WHERE index = 400; " +
-			"UPDATE audit_leaves SET index = 400 WHERE index = 1000", verify.Changed, 511, false},
+			"UPDATE audit_leaves SET index = 400 WHERE index = 1000", verify.Changed, 256, false},
 		"inserted": {"INSERT INTO audit_events (recorded_at, id, actor, action, outcome, origin) " +
 			"SELECT recorded_at - interval '3 days', gen_random_uuid(), 'eve', 'UPDATE', 'SUCCEEDED', 'API' FROM audit_events LIMIT 1", verify.Added, -1, false},
 		"the same id twice": {"INSERT INTO audit_events (recorded_at, id, actor, action, outcome, origin) " +
@@ -59,7 +59,7 @@ func TestEveryCheatWithTheDatabaseIsFound(t *testing.T) {
 		"the last ten cut off":                    {cutTen, verify.Cut, 590, false},
 		"the last ten cut off and the checkpoint": {cutTen + "; DELETE FROM audit_checkpoints WHERE size = 600", verify.Cut, 590, true},
 		"all gone":       {"DELETE FROM audit_events; DELETE FROM audit_leaves; DELETE FROM audit_nodes; DELETE FROM audit_checkpoints", verify.Cut, 0, true},
-		"a node changed": {"UPDATE audit_nodes SET hash = sha256('') WHERE n = 1", verify.Changed, 511, false},
+		"a node changed": {"UPDATE audit_nodes SET hash = sha256('') WHERE n = 1", verify.Changed, 256, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

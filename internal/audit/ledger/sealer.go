@@ -103,22 +103,25 @@ func (s *Sealer) sweep(ctx context.Context) error {
 	return err
 }
 
-// seal seals all that it finds within the time, group by group.
+// seal seals all that it finds within the time, group by group. Each group looks on where the
+// one before ended: to look back as far each time would cost the square of a long history.
 func (s *Sealer) seal(ctx context.Context, back time.Duration) (int, error) {
 	total := 0
+	var from time.Time
 	for {
-		n, err := s.group(ctx, back)
+		n, last, err := s.group(ctx, back, from)
 		total += n
 		if err != nil || n < groupSize {
 			return total, err
 		}
+		from = last
 	}
 }
 
-// group seals one group, in one transaction.
-func (s *Sealer) group(ctx context.Context, back time.Duration) (int, error) {
-	sealed := 0
-	err := s.cfg.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+// group seals one group, in one transaction, of events that are dated from or later. It
+// answers how many, and the date of the last.
+func (s *Sealer) group(ctx context.Context, back time.Duration, from time.Time) (sealed int, last time.Time, err error) {
+	err = s.cfg.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		sealed = 0
 		mine, err := q.TryLock(ctx, lockName)
 		if err != nil || !mine {
@@ -128,17 +131,22 @@ func (s *Sealer) group(ctx context.Context, back time.Duration) (int, error) {
 		if err != nil {
 			return fmt.Errorf("looking where the log ends: %w", err)
 		}
-		events, err := q.UnsealedEvents(ctx, dbsql.UnsealedEventsParams{Since: head.Since, AtMost: groupSize})
+		if from.Before(head.Since) {
+			from = head.Since
+		}
+		events, err := q.UnsealedEvents(ctx, dbsql.UnsealedEventsParams{Since: from, AtMost: groupSize})
 		if err != nil {
 			return fmt.Errorf("looking for events that are not sealed: %w", err)
 		}
-		sealed = len(events)
+		if sealed = len(events); sealed > 0 {
+			last = events[sealed-1].RecordedAt
+		}
 		return appendEvents(ctx, q, head.Size, events)
 	})
 	if err != nil {
-		return 0, err
+		return 0, last, err
 	}
-	return sealed, nil
+	return sealed, last, nil
 }
 
 // appendEvents gives events the places from size on.

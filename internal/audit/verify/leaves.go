@@ -57,8 +57,8 @@ func (f *leafFile) bind(checkpoints []evidence.Checkpoint, report *Report) error
 			tree.Add(leaf)
 		}
 		if tree.Root() != c.Root {
-			report.Add(Problem{Kind: Changed, Line: nowhere, Index: f.trusted, until: c.Size - 1, Text: fmt.Sprintf(
-				"the leaf hashes themselves are not those of the checkpoint of %d events: one from place %d to %d was changed", c.Size, f.trusted, c.Size-1)})
+			report.Add(Stretch(Changed, f.trusted, c.Size-1, fmt.Sprintf(
+				"the leaf hashes themselves are not those of the checkpoint of %d events, one was changed", c.Size)))
 			return nil
 		}
 		f.trusted = c.Size

@@ -55,6 +55,11 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s: %s", p.Kind, strings.Join(where, ", "), p.Text)
 }
 
+// Stretch is a problem of which it is only known that it is at one of the places first to last.
+func Stretch(kind Kind, first, last int64, text string) Problem {
+	return Problem{Kind: kind, Line: nowhere, Index: first, until: last, Text: fmt.Sprintf("%s; it is at one of the places %d to %d", text, first, last)}
+}
+
 // maxProblems is how many problems a report lists; all are counted.
 const maxProblems = 20
 

@@ -199,9 +199,8 @@ func (c *checker) compareRoot() {
 			if c.rooted > 0 {
 				good = c.checkpoints[c.rooted-1].Size
 			}
-			c.report.Add(Problem{Kind: Changed, Line: nowhere, Index: good, until: at.Size - 1, Text: fmt.Sprintf(
-				"the events up to place %d do not make the root that was signed for them: the first bad one is at one of the places %d to %d; the leaf hashes "+
-					"(see --leaves) would name it", at.Size-1, good, at.Size-1)})
+			c.report.Add(Stretch(Changed, good, at.Size-1, fmt.Sprintf(
+				"the events do not make the root that was signed for %d of them, and the leaf hashes (see --leaves) would name the first bad one", at.Size)))
 			c.gaveUp = true // all later roots are wrong with it
 			return
 		}
