@@ -59,6 +59,7 @@ func (s *Sealer) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	untilSweep := sweepEvery
+	var complaints Complaints
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,8 +70,8 @@ func (s *Sealer) Run(ctx context.Context) error {
 		if untilSweep -= sealEvery; err == nil && untilSweep <= 0 {
 			err, untilSweep = s.sweep(ctx), sweepEvery
 		}
-		if err != nil && ctx.Err() == nil {
-			s.cfg.Log.WarnContext(ctx, "sealing the history", slog.Any("error", err))
+		if ctx.Err() == nil {
+			complaints.Say(ctx, s.cfg.Log, "sealing the history", err)
 		}
 		timer.Reset(sealEvery)
 	}
@@ -253,14 +254,14 @@ func (s *Sealer) stillHolds(last dbsql.AuditCheckpoint, size int64, reader tlog.
 // holds says whether the log of a size is a continuation of a checkpoint.
 func holds(c evidence.Checkpoint, size int64, reader tlog.HashReader) error {
 	if c.Size > size {
-		return fmt.Errorf("THE HISTORY WAS CUT: it has %d events, and a checkpoint of %d was signed", size, c.Size)
+		return &BrokenError{fmt.Sprintf("THE HISTORY WAS CUT: it has %d events, and a checkpoint of %d was signed", size, c.Size)}
 	}
 	root, err := tlog.TreeHash(c.Size, reader)
 	if err != nil {
 		return err
 	}
 	if root != c.Root {
-		return fmt.Errorf("THE HISTORY WAS CHANGED: it is not what the checkpoint of %d events says", c.Size)
+		return &BrokenError{fmt.Sprintf("THE HISTORY WAS CHANGED: it is not what the checkpoint of %d events says", c.Size)}
 	}
 	return nil
 }

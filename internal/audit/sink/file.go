@@ -41,20 +41,15 @@ type File struct {
 func (f *File) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	said := "" // a wrong history is said once, not each second
+	var complaints ledger.Complaints
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		}
-		err := f.Round(ctx)
-		switch {
-		case err == nil:
-			said = ""
-		case ctx.Err() == nil && err.Error() != said:
-			said = err.Error()
-			f.Log.ErrorContext(ctx, "shipping checkpoints to a file", slog.Any("error", err))
+		if err := f.Round(ctx); ctx.Err() == nil {
+			complaints.Say(ctx, f.Log, "shipping checkpoints to a file", err)
 		}
 		timer.Reset(every)
 	}

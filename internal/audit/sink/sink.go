@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/audit/ledger"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 )
@@ -65,6 +66,7 @@ type Sink struct {
 func (s *Sink) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var complaints ledger.Complaints
 	for {
 		select {
 		case <-ctx.Done():
@@ -72,8 +74,8 @@ func (s *Sink) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		more, err := s.Round(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.Log.WarnContext(ctx, "telling a sink of the history", slog.String("sink", s.Name), slog.Any("error", err))
+		if ctx.Err() == nil {
+			complaints.Say(ctx, s.Log, "telling a sink of the history", err, slog.String("sink", s.Name))
 		}
 		if more {
 			timer.Reset(0)
