@@ -132,6 +132,8 @@ const claimAbandoned = `-- name: ClaimAbandoned :many
 WITH picked AS MATERIALIZED (
     SELECT o.id FROM operations o
      WHERE o.account = $3 AND o.state = 'RUNNING' AND o.lease_expires_at <= clock_timestamp()
+       AND (o.sent_at IS NOT NULL OR NOT EXISTS
+               (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0))
      ORDER BY o.lease_expires_at
      LIMIT $4
        FOR UPDATE SKIP LOCKED
@@ -153,7 +155,7 @@ type ClaimAbandonedParams struct {
 
 // Operations whose worker stopped renewing its lease, or that wait for a second look
 // at an unknown outcome. What was never sent simply runs again; what was sent is
-// reconciled by whoever claims it. MATERIALIZED: else the planner may pick anew for each
+// reconciled by whoever claims it, though its team be frozen by now. MATERIALIZED: else the planner may pick anew for each
 // row, and claim more than the limit.
 func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) ([]Operation, error) {
 	rows, err := q.db.Query(ctx, claimAbandoned,
@@ -250,6 +252,7 @@ WITH picked AS MATERIALIZED (
                         WHERE s.account = o.account AND s.also_keys && (o.order_key || o.also_keys) AND s.also_keys <> '{}'
                           AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
                        OFFSET 0)
+       AND NOT EXISTS (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0)
      ORDER BY o.lane, o.virtual_start, o.number
      LIMIT $7
        FOR UPDATE SKIP LOCKED
@@ -280,6 +283,7 @@ type ClaimQueuedParams struct {
 // its keys at once or none of them, and two cannot wait for each other. That no two run
 // with a shared key is for the lock of the budget, under which all claims are made one
 // after the other; the unique index sees to the order keys alone.
+// What belongs to a frozen team waits.
 // Those of the methods named at_once, about which nothing is left to be asked, are marked as sent:
 // it spares them a commit of their own, but this one must be durable then.
 // OFFSET 0 keeps conditions a look-up by index for each: joined, the planner goes through
