@@ -62,6 +62,12 @@ func (s *Resources) TransferResource(ctx context.Context, req *pb.TransferResour
 	return answer(&pb.TransferResourceResponse{Transfer: transfer}, err)
 }
 
+// ApproveTransfer is a second owner's word for a transfer.
+func (s *Resources) ApproveTransfer(ctx context.Context, req *pb.ApproveTransferRequest) (*pb.ApproveTransferResponse, error) {
+	transfer, err := s.Claimer.Approve(ctx, caller(ctx), req)
+	return answer(&pb.ApproveTransferResponse{Transfer: transfer}, err)
+}
+
 // AcceptTransfer takes what another team gives.
 func (s *Resources) AcceptTransfer(ctx context.Context, req *pb.AcceptTransferRequest) (*pb.AcceptTransferResponse, error) {
 	transfer, err := s.Claimer.Accept(ctx, caller(ctx), req)

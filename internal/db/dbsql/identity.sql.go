@@ -164,7 +164,7 @@ func (q *Queries) RevokeToken(ctx context.Context, id string) (int64, error) {
 }
 
 const teamByID = `-- name: TeamByID :one
-SELECT id, name, weight, backlog_limit, account FROM teams WHERE id = $1
+SELECT id, name, weight, backlog_limit, account, approvals FROM teams WHERE id = $1
 `
 
 type TeamByIDRow struct {
@@ -173,6 +173,7 @@ type TeamByIDRow struct {
 	Weight       int32
 	BacklogLimit int32
 	Account      string
+	Approvals    []string
 }
 
 func (q *Queries) TeamByID(ctx context.Context, id uuid.UUID) (TeamByIDRow, error) {
@@ -184,6 +185,7 @@ func (q *Queries) TeamByID(ctx context.Context, id uuid.UUID) (TeamByIDRow, erro
 		&i.Weight,
 		&i.BacklogLimit,
 		&i.Account,
+		&i.Approvals,
 	)
 	return i, err
 }

@@ -245,6 +245,10 @@ type Operation struct {
 	BatchCancelledBy   *string
 	BatchCancelledByID *uuid.UUID
 	BatchCancelReason  string
+	ApprovalRule       *string
+	ApprovalExpiresAt  *time.Time
+	DecidedBy          *string
+	DecidedAt          *time.Time
 }
 
 type Principal struct {
@@ -318,19 +322,22 @@ type Team struct {
 }
 
 type Transfer struct {
-	ID         uuid.UUID
-	Kind       string
-	UUID       uuid.UUID
-	Name       string
-	FromTeamID uuid.UUID
-	ToTeamID   uuid.UUID
-	Actor      string
-	Reason     string
-	CreatedAt  time.Time
-	ExpiresAt  time.Time
-	Accepted   *bool
-	EndedBy    string
-	EndedAt    *time.Time
+	ID            uuid.UUID
+	Kind          string
+	UUID          uuid.UUID
+	Name          string
+	FromTeamID    uuid.UUID
+	ToTeamID      uuid.UUID
+	Actor         string
+	Reason        string
+	CreatedAt     time.Time
+	ExpiresAt     time.Time
+	Accepted      *bool
+	EndedBy       string
+	EndedAt       *time.Time
+	NeedsApproval bool
+	PrincipalID   *uuid.UUID
+	ApprovedBy    string
 }
 
 type VendorCall struct {
