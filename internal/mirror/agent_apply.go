@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -46,7 +47,7 @@ func applyRoute(ctx context.Context, q *db.Queries, c Change, on target) (Effect
 		if err := closeRoute(ctx, q, on.id, id, now, &c.Operation.ID); err != nil {
 			return Effect{}, err
 		}
-		return effect, dirty(ctx, q, on, c)
+		return effect, rerouted(ctx, q, on, c, now)
 	}
 	next, err := requestedRoute(ctx, q, c, id, old, known)
 	if err != nil {
@@ -62,7 +63,15 @@ func applyRoute(ctx context.Context, q *db.Queries, c Change, on target) (Effect
 	if err := openRoute(ctx, q, on.id, next, now, &c.Operation.ID); err != nil {
 		return Effect{}, err
 	}
-	return effect, dirty(ctx, q, on, c)
+	return effect, rerouted(ctx, q, on, c, now)
+}
+
+// rerouted follows a change of an agent's routes whose answer did not show the agent.
+func rerouted(ctx context.Context, q *db.Queries, on target, c Change, now time.Time) error {
+	if err := unnamedState(ctx, q, on.id, now, causedBy(c.Operation)); err != nil {
+		return err
+	}
+	return dirty(ctx, q, on, c)
 }
 
 // requestedRoute is the route as it is after the request: what the request leaves
@@ -112,6 +121,9 @@ func applyFunctionDeletion(ctx context.Context, q *db.Queries, c Change, on targ
 			return Effect{}, fmt.Errorf("reading the clock: %w", err)
 		}
 		if err := closeRoute(ctx, q, on.id, routeID{toFunction, *effect.Resource.UUID}, now, &c.Operation.ID); err != nil {
+			return Effect{}, err
+		}
+		if err := unnamedState(ctx, q, on.id, now, causedBy(c.Operation)); err != nil {
 			return Effect{}, err
 		}
 	}

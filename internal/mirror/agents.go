@@ -137,6 +137,9 @@ func (agentParts) stored(ctx context.Context, q *db.Queries, s storing) error {
 			return fmt.Errorf("storing version %s of agent %s: %w", hash, s.id, err)
 		}
 	}
+	if err := followState(ctx, q, after, s); err != nil {
+		return err
+	}
 	return followRoutes(ctx, q, after, s)
 }
 
@@ -152,7 +155,7 @@ func (agentParts) removed(ctx context.Context, q *db.Queries, id uuid.UUID, by c
 	if err := q.CloseRoutesOf(ctx, dbsql.CloseRoutesOfParams{At: now, ClosedBy: by.operation, AgentUUID: id}); err != nil {
 		return fmt.Errorf("closing the routes of agent %s: %w", id, err)
 	}
-	return nil
+	return closeState(ctx, q, id, now)
 }
 
 func (agentParts) applied(ctx context.Context, q *db.Queries, c Change, on target) (Effect, bool, error) {

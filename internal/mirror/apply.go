@@ -114,6 +114,9 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 	if body != nil && m.creates(c.Method) && existed(on.row, c.Operation, on.kind) {
 		return Effect{}, fmt.Errorf("%w: %s %s was there before", ErrAnotherResource, on.kind.name, on.id)
 	}
+	if err := noteRollback(ctx, q, c, on); err != nil {
+		return Effect{}, err
+	}
 	switch {
 	case deletes:
 		return m.applyDeletion(ctx, q, c, on, body)

@@ -156,7 +156,7 @@ type storing struct {
 	version string
 	// text is after as it is stored.
 	text []byte
-	// at is when it was so.
+	// at is when it was so; where an operation of before explains it, when that was settled.
 	at time.Time
 	by cause
 }

@@ -177,7 +177,11 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	if err != nil {
 		return 0, err
 	}
-	before, created, err := m.write(ctx, q, k, row, writing{id: id, body: body, at: begun, by: by})
+	w := writing{id: id, body: body, at: begun, by: by}
+	if by.operation != nil {
+		w.since = row.DirtySince
+	}
+	before, created, err := m.write(ctx, q, k, row, w)
 	if err != nil {
 		return 0, err
 	}
@@ -200,6 +204,9 @@ type writing struct {
 	// at is when it was so.
 	at time.Time
 	by cause
+	// since is when the operation that explains the body was settled, if it was before at:
+	// what the body shows has been so since then.
+	since *time.Time
 	// team owns the resource if the row is new, or has no owner.
 	team *uuid.UUID
 	// summary is the vendor's own, or nil: then it is made of the body.
@@ -248,6 +255,9 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 	}
 	if k.parts != nil {
 		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, by: w.by}
+		if w.since != nil && w.since.Before(w.at) {
+			s.at = *w.since
+		}
 		if row != nil {
 			s.version = row.VersionHash
 		}

@@ -23,6 +23,15 @@ type Account struct {
 	ProbeAt       *time.Time
 }
 
+type AgentRollback struct {
+	OperationID  uuid.UUID
+	AgentUUID    uuid.UUID
+	ReplacedHash string
+	WantedHash   string
+	MadeHash     string
+	RecordedAt   time.Time
+}
+
 type AgentRoute struct {
 	ID         int64
 	Kind       string
@@ -35,6 +44,22 @@ type AgentRoute struct {
 	ValidTo    *time.Time
 	OpenedBy   *uuid.UUID
 	ClosedBy   *uuid.UUID
+}
+
+type AgentState struct {
+	ID          int64
+	AgentUUID   uuid.UUID
+	ValidFrom   time.Time
+	ValidTo     *time.Time
+	VersionHash string
+	Body        []byte
+	Partial     bool
+	Routes      []byte
+	Children    []uuid.UUID
+	OperationID *uuid.UUID
+	Actor       *string
+	Reason      string
+	RecordedAt  time.Time
 }
 
 type AgentVersion struct {
