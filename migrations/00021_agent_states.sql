@@ -16,9 +16,11 @@ CREATE TABLE agent_states (
     -- The Agent as far as it counts, without secrets and without routes: these have
     -- intervals of their own, in agent_routes.
     body         bytea       NOT NULL,
-    -- Only the vendor's version tells of it, which leaves things out. Then the routes are
-    -- as that version lists them, and agent_routes, which has what we saw, does not count.
+    -- Only the vendor's version tells of it, which leaves things out.
     partial      boolean     NOT NULL DEFAULT false,
+    -- The routes are as the vendor's version lists them, and agent_routes, which has what we
+    -- saw, does not count: somebody changed them elsewhere, and we had not looked.
+    listed       boolean     NOT NULL DEFAULT false,
     routes       jsonb       NOT NULL DEFAULT '[]',
     children     uuid[]      NOT NULL DEFAULT '{}',
     -- The operation and person behind it; NULL for what was made elsewhere.
@@ -32,9 +34,11 @@ ALTER TABLE agent_states SET (toast_tuple_target = 8160);
 CREATE UNIQUE INDEX agent_states_one_open ON agent_states (agent_uuid) WHERE valid_to IS NULL;
 CREATE INDEX agent_states_at ON agent_states (agent_uuid, valid_from, id);
 CREATE INDEX agent_states_by_version ON agent_states (agent_uuid, version_hash);
-CREATE INDEX agent_states_by_child ON agent_states USING gin (children) WHERE partial;
+CREATE INDEX agent_states_by_child ON agent_states USING gin (children) WHERE listed;
 -- Who routed to an agent at a time that is past.
 CREATE INDEX agent_routes_by_target ON agent_routes (kind, target_uuid, valid_from);
+-- Those of all agents, by when they began.
+CREATE INDEX agent_routes_by_start ON agent_routes (valid_from, id);
 
 -- What rollbacks replaced, so that they can be undone.
 CREATE TABLE agent_rollbacks (
@@ -60,5 +64,5 @@ SELECT v.agent_uuid, v.recorded_at,
 WINDOW agent AS (PARTITION BY v.agent_uuid ORDER BY v.recorded_at, v.vendor_id NULLS LAST, v.version_hash);
 
 -- +goose Down
-DROP INDEX agent_routes_by_target;
+DROP INDEX agent_routes_by_start, agent_routes_by_target;
 DROP TABLE agent_rollbacks, agent_states;

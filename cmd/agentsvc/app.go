@@ -27,6 +27,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
 	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/listing"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
@@ -113,8 +114,9 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	tokens := listing.NewTokens(ring.Derive("page tokens"))
 	account := budget.New(store, budget.DefaultAccount, limits, log)
 	copied := mirror.New(mirror.Config{Store: store, Client: client, Budget: account, Tokens: tokens, Log: log, SyncEvery: cfg.SyncEvery})
+	past := history.New(store, copied, tokens)
 	engine, err := operation.New(operation.Config{
-		Store: store, Vendor: client, Budget: account, History: copied, Ring: ring, Log: log, Rules: service.Rules(copied),
+		Store: store, Vendor: client, Budget: account, History: copied, Ring: ring, Log: log, Rules: service.Rules(copied), Aim: past.AimRollback,
 		Worker: workerName(), Concurrency: max(cfg.Workers, 1), Lease: cfg.Lease, Backlog: cfg.Backlog,
 	})
 	if err != nil {
@@ -130,9 +132,9 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	}
 	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
 	a.server, err = service.New(service.Config{
-		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights}), service.Ours(
+		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights, History: past}), service.Ours(
 			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens), Rights: rights},
-			&service.Audit{Reader: audit.NewReader(store, tokens)},
+			&service.Audit{Reader: audit.NewReader(store, tokens), History: past},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{},
 		)...),

@@ -27,6 +27,7 @@ func applyRoute(ctx context.Context, q *db.Queries, c Change, on target) (Effect
 	if err != nil {
 		return Effect{}, fmt.Errorf("reading the clock: %w", err)
 	}
+	now = causedBy(c.Operation).since(now)
 	old, err := q.OpenRouteTo(ctx, dbsql.OpenRouteToParams{AgentUUID: on.id, Kind: id.kind, TargetUUID: id.target})
 	known := err == nil
 	if err != nil && !db.NoRows(err) {
@@ -120,6 +121,7 @@ func applyFunctionDeletion(ctx context.Context, q *db.Queries, c Change, on targ
 		if err != nil {
 			return Effect{}, fmt.Errorf("reading the clock: %w", err)
 		}
+		now = causedBy(c.Operation).since(now)
 		if err := closeRoute(ctx, q, on.id, routeID{toFunction, *effect.Resource.UUID}, now, &c.Operation.ID); err != nil {
 			return Effect{}, err
 		}

@@ -121,6 +121,9 @@ func (agentParts) stored(ctx context.Context, q *db.Queries, s storing) error {
 		return fmt.Errorf("a %T is no agent", s.after)
 	}
 	before, _ := s.before.(*pb.Agent)
+	if err := s.notForeseen(ctx, q, after); err != nil {
+		return err
+	}
 	hash := after.GetVersionHash()
 	fresh := s.version != hash
 	if before != nil {
@@ -140,7 +143,7 @@ func (agentParts) stored(ctx context.Context, q *db.Queries, s storing) error {
 	if err := followState(ctx, q, after, s); err != nil {
 		return err
 	}
-	return followRoutes(ctx, q, after, s)
+	return followRoutes(ctx, q, after, &s)
 }
 
 func (agentParts) removed(ctx context.Context, q *db.Queries, id uuid.UUID, by cause) error {
@@ -152,6 +155,7 @@ func (agentParts) removed(ctx context.Context, q *db.Queries, id uuid.UUID, by c
 	if err != nil {
 		return fmt.Errorf("reading the clock: %w", err)
 	}
+	now = by.since(now)
 	if err := q.CloseRoutesOf(ctx, dbsql.CloseRoutesOfParams{At: now, ClosedBy: by.operation, AgentUUID: id}); err != nil {
 		return fmt.Errorf("closing the routes of agent %s: %w", id, err)
 	}

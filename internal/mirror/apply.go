@@ -279,13 +279,16 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 	if err != nil {
 		return Effect{}, fmt.Errorf("reading the clock: %w", err)
 	}
-	w := writing{id: on.id, body: body, at: now, by: causedBy(c.Operation)}
+	w := writing{id: on.id, body: body, at: now, by: causedBy(c.Operation), since: c.Operation.FinishedAt}
 	if m.creates(c.Method) && on.kind.part == nil {
 		w.team = &c.Operation.TeamID // a part has its owner from what it is a part of
 	}
 	unsettled, err := m.unsettled(ctx, q, on.kind, on.id, body)
 	if err != nil {
 		return Effect{}, err
+	}
+	if !unsettled {
+		w.method = c.Method
 	}
 	before, _, err := m.write(ctx, q, on.kind, on.row, w)
 	if err != nil {

@@ -43,27 +43,47 @@ func (m *Mirror) imports(ctx context.Context, q *db.Queries, row *dbsql.Resource
 }
 
 func importVersions(ctx context.Context, q *db.Queries, id uuid.UUID) error {
+	if err := q.DisownStates(ctx, id); err != nil {
+		return fmt.Errorf("looking at whose the states of agent %s are: %w", id, err)
+	}
+	if err := q.DisownVersions(ctx, id); err != nil {
+		return fmt.Errorf("looking at whose the versions of agent %s are: %w", id, err)
+	}
 	states, err := q.AgentTimeline(ctx, id)
 	if err != nil {
 		return fmt.Errorf("reading how agent %s was: %w", id, err)
 	}
-	versions, err := q.UnexplainedVersions(ctx, id)
+	versions, err := q.ListedVersions(ctx, id)
 	if err != nil {
 		return fmt.Errorf("reading the versions of agent %s: %w", id, err)
 	}
 	i := importing{q: q, id: id, states: states}
-	for _, version := range versions {
-		body := &pb.AgentVersion{}
-		if err := proto.Unmarshal(version.Body, body); err != nil {
+	bodies := make([]*pb.AgentVersion, len(versions))
+	others := map[int]bool{} // those that none of ours made
+	for n, version := range versions {
+		bodies[n] = &pb.AgentVersion{}
+		if err := proto.Unmarshal(version.Body, bodies[n]); err != nil {
 			return fmt.Errorf("reading version %s of agent %s: %w", version.VersionHash, id, err)
 		}
-		if ours, err := i.name(ctx, version, body); err != nil || ours {
-			if err != nil {
-				return err
-			}
+		if version.OperationID != nil {
 			continue
 		}
-		if err := i.place(ctx, version, body); err != nil {
+		var last *pb.AgentVersion
+		if n > 0 {
+			last = bodies[n-1]
+		}
+		ours, err := i.name(ctx, version, bodies[n], last)
+		if err != nil {
+			return err
+		}
+		others[n] = !ours
+	}
+	// Now that ours have their places, the others are between them.
+	for n, version := range versions {
+		if !others[n] {
+			continue
+		}
+		if err := i.place(ctx, version, bodies[n]); err != nil {
 			return err
 		}
 	}
@@ -78,28 +98,36 @@ type importing struct {
 }
 
 // name gives a version to the change of routes that made it, if one of ours did: it comes
-// after the version before that change, before the one after it, and has its routes.
-func (i *importing) name(ctx context.Context, version dbsql.UnexplainedVersionsRow, body *pb.AgentVersion) (bool, error) {
-	if i.hasState(version.VersionHash) {
-		return false, nil
-	}
+// after the version before that change, before the one after it, and is the first that shows
+// what the change did; last is the one before, nil if there is none. What we saw of that
+// version later was taken for made elsewhere, if the agent was changed there before, too.
+func (i *importing) name(ctx context.Context, version dbsql.ListedVersionsRow, body, last *pb.AgentVersion) (bool, error) {
 	after := int64(-1)
 	for n := range i.states {
 		state := &i.states[n]
 		if state.VendorID != nil {
 			after = *state.VendorID
 		}
-		if state.VersionHash != "" || state.OperationID == nil || *version.VendorID <= after || !i.before(n, *version.VendorID) {
+		if state.VersionHash != "" || state.OperationID == nil || *version.VendorID <= after || !i.before(n, version) {
 			continue
 		}
-		routes, err := i.q.AgentRoutesAt(ctx, dbsql.AgentRoutesAtParams{AgentUUID: i.id, At: state.ValidFrom})
+		did, err := i.deed(ctx, *state.OperationID)
 		if err != nil {
-			return false, fmt.Errorf("reading the routes of agent %s: %w", i.id, err)
+			return false, err
 		}
-		if !sameChildren(routes, body) {
+		if !did.shownBy(body) || last != nil && did.shownBy(last) {
 			continue
 		}
-		if err := i.q.NameStateVersion(ctx, dbsql.NameStateVersionParams{ID: state.ID, VersionHash: version.VersionHash}); err != nil {
+		if err := i.list(ctx, *state, body); err != nil {
+			return false, err
+		}
+		settled, err := correct(state.Body, body)
+		if err != nil {
+			return false, err
+		}
+		if err := i.q.NameStateVersion(ctx, dbsql.NameStateVersionParams{
+			ID: state.ID, VersionHash: version.VersionHash, Body: settled,
+		}); err != nil {
 			return false, fmt.Errorf("naming a version of agent %s: %w", i.id, err)
 		}
 		state.VersionHash, state.VendorID = version.VersionHash, version.VendorID
@@ -109,40 +137,145 @@ func (i *importing) name(ctx context.Context, version dbsql.UnexplainedVersionsR
 		if err != nil {
 			return false, fmt.Errorf("attributing version %s of agent %s: %w", version.VersionHash, i.id, err)
 		}
-		return true, nil
+		return true, i.attribute(ctx, *state)
 	}
 	return false, nil
 }
 
-func (i *importing) hasState(hash string) bool {
-	return slices.ContainsFunc(i.states, func(s dbsql.AgentTimelineRow) bool { return s.VersionHash == hash })
+// deed is what a change of ours did to an agent's routes.
+type deed struct {
+	// children are those that it gave a condition, or took away: nil.
+	children map[string]*string
+	// functions are those that it took away, by name.
+	functions []string
 }
 
-// before says that no state after the one at n has a version as old as the one with the number.
-func (i *importing) before(n int, vendorID int64) bool {
+// deed is what an operation did, by what it was and what we held of it.
+func (i *importing) deed(ctx context.Context, id uuid.UUID) (deed, error) {
+	d := deed{children: map[string]*string{}}
+	op, err := i.q.OperationByID(ctx, id)
+	if err != nil {
+		return d, fmt.Errorf("reading operation %s: %w", id, err)
+	}
+	if op.Method == deleteRouteMethod && op.ResourceUUID != nil {
+		d.children[op.ResourceUUID.String()] = nil // which we may never have seen
+	}
+	did, err := i.q.RoutesOfOperation(ctx, dbsql.RoutesOfOperationParams{AgentUUID: i.id, OperationID: &id})
+	if err != nil {
+		return d, fmt.Errorf("reading the routes of agent %s: %w", i.id, err)
+	}
+	for _, r := range did {
+		opened := r.OpenedBy != nil && *r.OpenedBy == id
+		switch {
+		case r.Kind == toAgent && opened:
+			d.children[r.TargetUUID.String()] = &r.IfCase
+		case r.Kind == toFunction && !opened:
+			d.functions = append(d.functions, r.Name)
+		}
+	}
+	return d, nil
+}
+
+// shownBy says that a version shows what was done.
+func (d deed) shownBy(version *pb.AgentVersion) bool {
+	ifCases := map[string]string{}
+	for _, child := range version.GetAttachedChildAgents() {
+		ifCases[child.GetChildAgentUuid()] = child.GetIfCase()
+	}
+	for child, wanted := range d.children {
+		if is, shown := ifCases[child]; shown != (wanted != nil) || shown && is != *wanted {
+			return false
+		}
+	}
+	for _, f := range version.GetAttachedFunctions() {
+		if slices.Contains(d.functions, f.GetName()) {
+			return false
+		}
+	}
+	return len(d.children)+len(d.functions) > 0
+}
+
+// list has the routes of a state be those of its version, where what we held of them was
+// behind when the state began.
+func (i *importing) list(ctx context.Context, state dbsql.AgentTimelineRow, body *pb.AgentVersion) error {
+	held, err := i.q.AgentRoutesAt(ctx, dbsql.AgentRoutesAtParams{AgentUUID: i.id, At: state.ValidFrom})
+	if err != nil {
+		return fmt.Errorf("reading the routes of agent %s: %w", i.id, err)
+	}
+	if leadsTo(held, OfVersion(body)) {
+		return nil
+	}
+	routes, children, err := listedRoutes(OfVersion(body))
+	if err != nil {
+		return err
+	}
+	if err := i.q.ListRoutesOfState(ctx, dbsql.ListRoutesOfStateParams{ID: state.ID, Routes: routes, Children: children}); err != nil {
+		return fmt.Errorf("storing the routes of agent %s: %w", i.id, err)
+	}
+	return nil
+}
+
+// listedRoutes are an agent's routes as a state has them, and the agents that they lead to.
+func listedRoutes(agent *pb.Agent) (text []byte, children []uuid.UUID, err error) {
+	routes := make([]RouteRecord, 0, 4)
+	children = []uuid.UUID{}
+	for _, r := range routesOf(agent) {
+		routes = append(routes, RouteRecord{Kind: r.kind, Target: r.target.String(), Name: r.name, IfCase: r.ifCase, Details: r.details})
+		if r.kind == toAgent {
+			children = append(children, r.target)
+		}
+	}
+	for _, f := range agent.GetFunctions() {
+		routes = append(routes, RouteRecord{Kind: toFunction, Name: f.GetName(), Details: functionDetails(f)})
+	}
+	if text, err = json.Marshal(routes); err != nil {
+		return nil, nil, fmt.Errorf("writing the routes of a version: %w", err)
+	}
+	return text, children, nil
+}
+
+// correct is a state's body with what the vendor's version tells: somebody may have changed
+// the agent elsewhere before a change of ours that did not show it.
+func correct(stored []byte, version *pb.AgentVersion) ([]byte, error) {
+	agent := &pb.Agent{}
+	if err := proto.Unmarshal(stored, agent); err != nil {
+		return nil, fmt.Errorf("reading a state of an agent: %w", err)
+	}
+	told := settings(OfVersion(version))
+	if agent.GetModel().GetName() == told.GetModel().GetName() {
+		told.Model = agent.GetModel() // with its uuid
+	}
+	for _, field := range VersionFields() {
+		if field != "uuid" {
+			clearAt(agent.ProtoReflect(), field)
+		}
+	}
+	proto.Merge(agent, told)
+	return encode(settings(agent))
+}
+
+// attribute tells whose the later states of a version are, which were seen before that was known.
+func (i *importing) attribute(ctx context.Context, state dbsql.AgentTimelineRow) error {
+	for n, later := range i.states {
+		if later.VersionHash == state.VersionHash && later.OperationID == nil {
+			i.states[n].OperationID = state.OperationID
+		}
+	}
+	if err := i.q.AttributeStates(ctx, dbsql.AttributeStatesParams{
+		AgentUUID: i.id, VersionHash: state.VersionHash, OperationID: state.OperationID, Actor: state.Actor, Reason: state.Reason,
+	}); err != nil {
+		return fmt.Errorf("attributing the states of agent %s: %w", i.id, err)
+	}
+	return nil
+}
+
+// before says that no state after the one at n is of a version as old as the one given,
+// unless it is of that one and nobody of ours is known to be behind it.
+func (i *importing) before(n int, version dbsql.ListedVersionsRow) bool {
 	for _, later := range i.states[n+1:] {
 		if later.VendorID != nil {
-			return vendorID < *later.VendorID
-		}
-	}
-	return true
-}
-
-// sameChildren says that an agent's routes to others are those that a version lists. What
-// a route is called that was given no name is the vendor's to say.
-func sameChildren(routes []dbsql.AgentRoute, version *pb.AgentVersion) bool {
-	held := map[string]string{}
-	for _, r := range routes {
-		if r.Kind == toAgent {
-			held[r.TargetUUID.String()] = r.IfCase
-		}
-	}
-	if len(held) != len(version.GetAttachedChildAgents()) {
-		return false
-	}
-	for _, child := range version.GetAttachedChildAgents() {
-		if ifCase, is := held[child.GetChildAgentUuid()]; !is || ifCase != child.GetIfCase() {
-			return false
+			others := later.OperationID == nil && !later.Partial
+			return *version.VendorID < *later.VendorID || later.VersionHash == version.VersionHash && others
 		}
 	}
 	return true
@@ -152,14 +285,16 @@ func sameChildren(routes []dbsql.AgentRoute, version *pb.AgentVersion) bool {
 // until the next one that is known. Where that time contradicts the order of the versions,
 // ours and the vendor's clock differ by more than what lies between, and it is left out:
 // then what was made elsewhere counts from when we saw it.
-func (i *importing) place(ctx context.Context, version dbsql.UnexplainedVersionsRow, body *pb.AgentVersion) error {
+func (i *importing) place(ctx context.Context, version dbsql.ListedVersionsRow, body *pb.AgentVersion) error {
 	at := version.VendorCreatedAt
 	if at == nil || slices.ContainsFunc(i.states, func(s dbsql.AgentTimelineRow) bool { return s.Partial && s.VersionHash == version.VersionHash }) {
 		return nil
 	}
 	// What we saw of this version or of a later one ends it; what is later than all that we
 	// saw waits until the agent is read.
-	seen := slices.IndexFunc(i.states, func(s dbsql.AgentTimelineRow) bool { return s.VendorID != nil && *s.VendorID >= *version.VendorID && !s.Partial })
+	seen := slices.IndexFunc(i.states, func(s dbsql.AgentTimelineRow) bool {
+		return s.VendorID != nil && *s.VendorID >= *version.VendorID && !s.Partial
+	})
 	if seen < 0 || !at.Before(i.states[seen].ValidFrom) {
 		return nil
 	}
@@ -202,23 +337,13 @@ func (i *importing) place(ctx context.Context, version dbsql.UnexplainedVersions
 }
 
 // partial is what a version of the vendor's tells of an agent.
-func partial(id uuid.UUID, version dbsql.UnexplainedVersionsRow, body *pb.AgentVersion) (dbsql.InsertPartialStateParams, error) {
-	params := dbsql.InsertPartialStateParams{AgentUUID: id, VersionHash: version.VersionHash, Children: []uuid.UUID{}}
+func partial(id uuid.UUID, version dbsql.ListedVersionsRow, body *pb.AgentVersion) (dbsql.InsertPartialStateParams, error) {
+	params := dbsql.InsertPartialStateParams{AgentUUID: id, VersionHash: version.VersionHash}
 	agent := OfVersion(body)
 	agent.Uuid = new(id.String())
-	routes := make([]RouteRecord, 0, 4)
-	for _, r := range routesOf(agent) {
-		routes = append(routes, RouteRecord{Kind: r.kind, Target: r.target.String(), Name: r.name, IfCase: r.ifCase, Details: r.details})
-		if r.kind == toAgent {
-			params.Children = append(params.Children, r.target)
-		}
-	}
-	for _, f := range agent.GetFunctions() {
-		routes = append(routes, RouteRecord{Kind: toFunction, Name: f.GetName(), Details: functionDetails(f)})
-	}
 	var err error
-	if params.Routes, err = json.Marshal(routes); err != nil {
-		return params, fmt.Errorf("writing the routes of version %s: %w", version.VersionHash, err)
+	if params.Routes, params.Children, err = listedRoutes(agent); err != nil {
+		return params, err
 	}
 	if email := body.GetCreatedByEmail(); email != "" {
 		params.Actor = &email

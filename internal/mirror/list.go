@@ -255,7 +255,7 @@ func (m *Mirror) keepListed(
 		return nil
 	}
 	if k.parts != nil {
-		s := storing{id: l.id, before: before, after: body, text: params.Body, at: l.begun, version: l.row.VersionHash}
+		s := storing{id: l.id, before: before, after: body, text: params.Body, at: l.begun, seen: l.begun, version: l.row.VersionHash}
 		if err := k.parts.stored(ctx, q, s); err != nil {
 			return err
 		}

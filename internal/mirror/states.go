@@ -45,16 +45,87 @@ func followState(ctx context.Context, q *db.Queries, agent *pb.Agent, s storing)
 		return fmt.Errorf("reading the state of agent %s: %w", s.id, err)
 	}
 	same := isOpen && !open.Partial && bytes.Equal(settled(open.Body), body)
+	unnamed := isOpen && open.VersionHash == ""
+	sameDoing := open.OperationID != nil && s.by.operation != nil && *open.OperationID == *s.by.operation
 	switch {
 	case same && open.VersionHash == hash:
 		return nil
-	case same && open.VersionHash == "":
-		if err := q.NameStateVersion(ctx, dbsql.NameStateVersionParams{ID: open.ID, VersionHash: hash}); err != nil {
+	case unnamed && sameDoing: // it was begun by what its request told
+		if err := q.NameStateVersion(ctx, dbsql.NameStateVersionParams{ID: open.ID, VersionHash: hash, Body: body}); err != nil {
 			return fmt.Errorf("naming the version of agent %s: %w", s.id, err)
 		}
 		return nil
 	}
 	return nextState(ctx, q, s.id, s.at, hash, body, s.by)
+}
+
+// notForeseen looks whether a body shows what a change of routes was known to make of an
+// agent, where it is read because of that change. If it shows something else, others did that
+// since: it is theirs, from when it was seen. So is what the answer to another change shows.
+func (s *storing) notForeseen(ctx context.Context, q *db.Queries, agent *pb.Agent) error {
+	suspect := s.by.operation
+	if s.method != nil {
+		suspect = s.others.operation
+	}
+	if suspect == nil {
+		return nil
+	}
+	open, err := q.OpenAgentState(ctx, s.id)
+	if db.NoRows(err) && s.method == nil {
+		return s.firstLook(ctx, q)
+	}
+	if db.NoRows(err) || err == nil && (open.VersionHash != "" || open.OperationID == nil || *open.OperationID != *suspect) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the state of agent %s: %w", s.id, err)
+	}
+	if s.method != nil {
+		s.others = cause{}
+		return nil
+	}
+	body, err := encode(settings(agent))
+	if err != nil {
+		return err
+	}
+	routes, err := q.OpenRoutes(ctx, s.id)
+	if err != nil {
+		return fmt.Errorf("reading the routes of agent %s: %w", s.id, err)
+	}
+	if !bytes.Equal(settled(open.Body), body) || !leadsTo(routes, agent) {
+		s.by, s.at = cause{}, s.seen
+	}
+	return nil
+}
+
+// firstLook says of an agent that was never read before that only its creation explains how
+// it is: of any other change of ours nobody knows what it found.
+func (s *storing) firstLook(ctx context.Context, q *db.Queries) error {
+	op, err := q.OperationByID(ctx, *s.by.operation)
+	if err != nil && !db.NoRows(err) {
+		return fmt.Errorf("reading operation %s: %w", s.by.operation, err)
+	}
+	if op.Method != createMethod {
+		s.by, s.at = cause{}, s.seen
+	}
+	return nil
+}
+
+// leadsTo says that an agent shows the routes to others that are held. What a route is
+// called that was given no name is the vendor's to say.
+func leadsTo(routes []dbsql.AgentRoute, agent *pb.Agent) bool {
+	held := map[string]string{}
+	for _, r := range routes {
+		if r.Kind == toAgent {
+			held[r.TargetUUID.String()] = r.IfCase
+		}
+	}
+	for _, child := range agent.GetChildAgents() {
+		if ifCase, is := held[child.GetUuid()]; !is || ifCase != child.GetIfCase() {
+			return false
+		}
+	}
+	return len(held) == len(agent.GetChildAgents())
 }
 
 // settled is a stored body as states of now would have it; those that a migration made

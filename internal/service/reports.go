@@ -6,11 +6,15 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/resource"
 )
 
 // Audit serves the history.
-type Audit struct{ Reader *audit.Reader }
+type Audit struct {
+	Reader  *audit.Reader
+	History *history.Reader
+}
 
 var _ agentsvcv1connect.AuditServiceHandler = (*Audit)(nil)
 

@@ -290,7 +290,9 @@ type Target struct {
 	// where that one is given.
 	Unless string `protobuf:"bytes,8,opt,name=unless,proto3" json:"unless,omitempty"`
 	// Where the request is like this, the field names nothing of the kinds.
-	Except        *Condition `protobuf:"bytes,9,opt,name=except,proto3" json:"except,omitempty"`
+	Except *Condition `protobuf:"bytes,9,opt,name=except,proto3" json:"except,omitempty"`
+	// The field may name what is deleted, as well: the method reads history.
+	OrDeleted     bool `protobuf:"varint,12,opt,name=or_deleted,json=orDeleted,proto3" json:"or_deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +388,13 @@ func (x *Target) GetExcept() *Condition {
 		return x.Except
 	}
 	return nil
+}
+
+func (x *Target) GetOrDeleted() bool {
+	if x != nil {
+		return x.OrDeleted
+	}
+	return false
 }
 
 // Subject is what a change is about, where that is not its first target.
@@ -990,7 +999,7 @@ var File_agentsvc_v1_annotations_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\n" +
-	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\x8a\x02\n" +
+	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\xa9\x02\n" +
 	"\x06Target\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12%\n" +
@@ -1000,7 +1009,9 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\achanged\x18\x06 \x01(\bR\achanged\x12\x19\n" +
 	"\bor_kinds\x18\a \x03(\tR\aorKinds\x12\x16\n" +
 	"\x06unless\x18\b \x01(\tR\x06unless\x12.\n" +
-	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\"G\n" +
+	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\x12\x1d\n" +
+	"\n" +
+	"or_deleted\x18\f \x01(\bR\torDeleted\"G\n" +
 	"\aSubject\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +

@@ -23,6 +23,19 @@ type Account struct {
 	ProbeAt       *time.Time
 }
 
+type AgentLabelMove struct {
+	ID              int64
+	AgentUUID       uuid.UUID
+	Label           string
+	BeforeHash      *string
+	AfterHash       *string
+	BeforeProtected bool
+	AfterProtected  bool
+	Actor           string
+	Reason          string
+	MovedAt         time.Time
+}
+
 type AgentRollback struct {
 	OperationID  uuid.UUID
 	AgentUUID    uuid.UUID
@@ -54,6 +67,7 @@ type AgentState struct {
 	VersionHash string
 	Body        []byte
 	Partial     bool
+	Listed      bool
 	Routes      []byte
 	Children    []uuid.UUID
 	OperationID *uuid.UUID
@@ -73,6 +87,16 @@ type AgentVersion struct {
 	OperationID     *uuid.UUID
 	Actor           *string
 	Reason          string
+}
+
+type AgentVersionLabel struct {
+	AgentUUID   uuid.UUID
+	Label       string
+	VersionHash string
+	Protected   bool
+	Actor       string
+	Reason      string
+	MovedAt     time.Time
 }
 
 type AuditEvent struct {

@@ -78,7 +78,7 @@ func (q *Queries) AgentRoutesAt(ctx context.Context, arg AgentRoutesAtParams) ([
 }
 
 const agentStatesAt = `-- name: AgentStatesAt :many
-SELECT s.id, s.agent_uuid, s.valid_from, s.valid_to, s.version_hash, s.body, s.partial, s.routes, s.children, s.operation_id, s.actor, s.reason, s.recorded_at FROM agent_states s
+SELECT s.id, s.agent_uuid, s.valid_from, s.valid_to, s.version_hash, s.body, s.partial, s.listed, s.routes, s.children, s.operation_id, s.actor, s.reason, s.recorded_at FROM agent_states s
  WHERE s.agent_uuid = ANY ($1::uuid[]) AND s.valid_from <= $2::timestamptz AND (s.valid_to IS NULL OR s.valid_to > $2::timestamptz)
 `
 
@@ -105,6 +105,7 @@ func (q *Queries) AgentStatesAt(ctx context.Context, arg AgentStatesAtParams) ([
 			&i.VersionHash,
 			&i.Body,
 			&i.Partial,
+			&i.Listed,
 			&i.Routes,
 			&i.Children,
 			&i.OperationID,
@@ -123,7 +124,7 @@ func (q *Queries) AgentStatesAt(ctx context.Context, arg AgentStatesAtParams) ([
 }
 
 const agentTimeline = `-- name: AgentTimeline :many
-SELECT s.id, s.valid_from, s.valid_to, s.version_hash, s.partial, s.operation_id, s.actor, s.reason, v.vendor_id
+SELECT s.id, s.valid_from, s.valid_to, s.version_hash, s.body, s.partial, s.operation_id, s.actor, s.reason, v.vendor_id
   FROM agent_states s
   LEFT JOIN agent_versions v ON v.agent_uuid = s.agent_uuid AND v.version_hash = s.version_hash
  WHERE s.agent_uuid = $1
@@ -135,6 +136,7 @@ type AgentTimelineRow struct {
 	ValidFrom   time.Time
 	ValidTo     *time.Time
 	VersionHash string
+	Body        []byte
 	Partial     bool
 	OperationID *uuid.UUID
 	Actor       *string
@@ -157,6 +159,7 @@ func (q *Queries) AgentTimeline(ctx context.Context, agentUuid uuid.UUID) ([]Age
 			&i.ValidFrom,
 			&i.ValidTo,
 			&i.VersionHash,
+			&i.Body,
 			&i.Partial,
 			&i.OperationID,
 			&i.Actor,
@@ -173,6 +176,31 @@ func (q *Queries) AgentTimeline(ctx context.Context, agentUuid uuid.UUID) ([]Age
 	return items, nil
 }
 
+const attributeStates = `-- name: AttributeStates :exec
+UPDATE agent_states SET operation_id = $1, actor = $2, reason = $3
+ WHERE agent_uuid = $4 AND version_hash = $5 AND operation_id IS NULL
+`
+
+type AttributeStatesParams struct {
+	OperationID *uuid.UUID
+	Actor       *string
+	Reason      string
+	AgentUUID   uuid.UUID
+	VersionHash string
+}
+
+// Whose a version is turned out.
+func (q *Queries) AttributeStates(ctx context.Context, arg AttributeStatesParams) error {
+	_, err := q.db.Exec(ctx, attributeStates,
+		arg.OperationID,
+		arg.Actor,
+		arg.Reason,
+		arg.AgentUUID,
+		arg.VersionHash,
+	)
+	return err
+}
+
 const closeAgentState = `-- name: CloseAgentState :exec
 UPDATE agent_states SET valid_to = greatest($1::timestamptz, valid_from) WHERE agent_uuid = $2 AND valid_to IS NULL
 `
@@ -185,6 +213,35 @@ type CloseAgentStateParams struct {
 // Not before it began, whatever the clock says.
 func (q *Queries) CloseAgentState(ctx context.Context, arg CloseAgentStateParams) error {
 	_, err := q.db.Exec(ctx, closeAgentState, arg.At, arg.AgentUUID)
+	return err
+}
+
+const disownStates = `-- name: DisownStates :exec
+UPDATE agent_states s SET operation_id = NULL, actor = NULL, reason = ''
+ WHERE s.agent_uuid = $1 AND s.version_hash <> '' AND NOT s.partial
+   AND EXISTS (SELECT FROM operations o JOIN agent_versions v ON v.agent_uuid = s.agent_uuid AND v.version_hash = s.version_hash
+                WHERE o.id = s.operation_id AND o.method NOT IN ('agentsvc.v1.AgentService.RollbackAgentVersion',
+                      'agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility')
+                  AND v.vendor_created_at < o.sent_at - interval '30 seconds')
+`
+
+// The same for states of such versions.
+func (q *Queries) DisownStates(ctx context.Context, agentUuid uuid.UUID) error {
+	_, err := q.db.Exec(ctx, disownStates, agentUuid)
+	return err
+}
+
+const disownVersions = `-- name: DisownVersions :exec
+UPDATE agent_versions v SET operation_id = NULL, actor = NULL, reason = ''
+ WHERE v.agent_uuid = $1
+   AND EXISTS (SELECT FROM operations o WHERE o.id = v.operation_id AND o.method <> 'agentsvc.v1.AgentService.RollbackAgentVersion'
+                                           AND v.vendor_created_at < o.sent_at - interval '30 seconds')
+`
+
+// Versions that were there before the change was sent that an answer or a look took them for
+// the work of, by more than the clocks may differ. A rollback may bring an old one back.
+func (q *Queries) DisownVersions(ctx context.Context, agentUuid uuid.UUID) error {
+	_, err := q.db.Exec(ctx, disownVersions, agentUuid)
 	return err
 }
 
@@ -234,8 +291,8 @@ func (q *Queries) InsertAgentState(ctx context.Context, arg InsertAgentStatePara
 }
 
 const insertPartialState = `-- name: InsertPartialState :one
-INSERT INTO agent_states (agent_uuid, valid_from, valid_to, version_hash, body, partial, routes, children, actor)
-VALUES ($1, $2, $3, $4, $5, true, $6, $7::uuid[], $8)
+INSERT INTO agent_states (agent_uuid, valid_from, valid_to, version_hash, body, partial, listed, routes, children, actor)
+VALUES ($1, $2, $3, $4, $5, true, true, $6, $7::uuid[], $8)
 RETURNING id
 `
 
@@ -266,18 +323,76 @@ func (q *Queries) InsertPartialState(ctx context.Context, arg InsertPartialState
 	return id, err
 }
 
+const listRoutesOfState = `-- name: ListRoutesOfState :exec
+UPDATE agent_states SET listed = true, routes = $1, children = $2::uuid[] WHERE id = $3
+`
+
+type ListRoutesOfStateParams struct {
+	Routes   []byte
+	Children []uuid.UUID
+	ID       int64
+}
+
+// The routes of a state are as the vendor's version lists them.
+func (q *Queries) ListRoutesOfState(ctx context.Context, arg ListRoutesOfStateParams) error {
+	_, err := q.db.Exec(ctx, listRoutesOfState, arg.Routes, arg.Children, arg.ID)
+	return err
+}
+
+const listedVersions = `-- name: ListedVersions :many
+SELECT version_hash, vendor_id, body, vendor_created_at, operation_id FROM agent_versions
+ WHERE agent_uuid = $1 AND body IS NOT NULL
+ ORDER BY vendor_id
+`
+
+type ListedVersionsRow struct {
+	VersionHash     string
+	VendorID        *int64
+	Body            []byte
+	VendorCreatedAt *time.Time
+	OperationID     *uuid.UUID
+}
+
+// The vendor's versions of an agent, the oldest first.
+func (q *Queries) ListedVersions(ctx context.Context, agentUuid uuid.UUID) ([]ListedVersionsRow, error) {
+	rows, err := q.db.Query(ctx, listedVersions, agentUuid)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListedVersionsRow
+	for rows.Next() {
+		var i ListedVersionsRow
+		if err := rows.Scan(
+			&i.VersionHash,
+			&i.VendorID,
+			&i.Body,
+			&i.VendorCreatedAt,
+			&i.OperationID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const nameStateVersion = `-- name: NameStateVersion :exec
-UPDATE agent_states SET version_hash = $1 WHERE id = $2
+UPDATE agent_states SET version_hash = $1, body = $2 WHERE id = $3
 `
 
 type NameStateVersionParams struct {
 	VersionHash string
+	Body        []byte
 	ID          int64
 }
 
-// The vendor told which version a state is.
+// The vendor told which version a state is, and with it how the agent was.
 func (q *Queries) NameStateVersion(ctx context.Context, arg NameStateVersionParams) error {
-	_, err := q.db.Exec(ctx, nameStateVersion, arg.VersionHash, arg.ID)
+	_, err := q.db.Exec(ctx, nameStateVersion, arg.VersionHash, arg.Body, arg.ID)
 	return err
 }
 
@@ -308,7 +423,7 @@ func (q *Queries) NoteRollback(ctx context.Context, arg NoteRollbackParams) erro
 
 const openAgentState = `-- name: OpenAgentState :one
 
-SELECT id, agent_uuid, valid_from, valid_to, version_hash, body, partial, routes, children, operation_id, actor, reason, recorded_at FROM agent_states WHERE agent_uuid = $1 AND valid_to IS NULL
+SELECT id, agent_uuid, valid_from, valid_to, version_hash, body, partial, listed, routes, children, operation_id, actor, reason, recorded_at FROM agent_states WHERE agent_uuid = $1 AND valid_to IS NULL
 `
 
 // How agents were. Intervals hold their beginning and not their end.
@@ -323,6 +438,7 @@ func (q *Queries) OpenAgentState(ctx context.Context, agentUuid uuid.UUID) (Agen
 		&i.VersionHash,
 		&i.Body,
 		&i.Partial,
+		&i.Listed,
 		&i.Routes,
 		&i.Children,
 		&i.OperationID,
@@ -356,12 +472,12 @@ SELECT r.agent_uuid AS parent, r.target_uuid AS child, r.name, r.if_case, r.vali
   FROM agent_routes r
  WHERE r.kind = 'agent' AND r.agent_uuid = ANY ($1::uuid[]) AND r.valid_from <= $2::timestamptz
    AND (r.valid_to IS NULL OR r.valid_to > $2::timestamptz)
-   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.partial AND s.valid_from <= $2::timestamptz
-                                                AND s.valid_to > $2::timestamptz)
+   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.listed AND s.valid_from <= $2::timestamptz
+                                                AND (s.valid_to IS NULL OR s.valid_to > $2::timestamptz))
 UNION ALL
 SELECT s.agent_uuid, (e.route ->> 'target')::uuid, (e.route ->> 'name')::text, (e.route ->> 'if_case')::text, s.valid_from, NULL::uuid
   FROM agent_states s, jsonb_array_elements(s.routes) AS e (route)
- WHERE s.partial AND s.agent_uuid = ANY ($1::uuid[]) AND s.valid_from <= $2::timestamptz AND s.valid_to > $2::timestamptz
+ WHERE s.listed AND s.agent_uuid = ANY ($1::uuid[]) AND s.valid_from <= $2::timestamptz AND (s.valid_to IS NULL OR s.valid_to > $2::timestamptz)
    AND e.route ->> 'kind' = 'agent'
    AND NOT EXISTS (SELECT FROM resources d WHERE d.kind = 'agent' AND d.uuid = (e.route ->> 'target')::uuid AND d.deleted_at <= $2::timestamptz)
  ORDER BY parent, child
@@ -415,12 +531,12 @@ SELECT r.agent_uuid AS parent, r.target_uuid AS child, r.name, r.if_case, r.vali
   FROM agent_routes r
  WHERE r.kind = 'agent' AND r.target_uuid = ANY ($1::uuid[]) AND r.valid_from <= $2::timestamptz
    AND (r.valid_to IS NULL OR r.valid_to > $2::timestamptz)
-   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.partial AND s.valid_from <= $2::timestamptz
-                                                AND s.valid_to > $2::timestamptz)
+   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.listed AND s.valid_from <= $2::timestamptz
+                                                AND (s.valid_to IS NULL OR s.valid_to > $2::timestamptz))
 UNION ALL
 SELECT s.agent_uuid, (e.route ->> 'target')::uuid, (e.route ->> 'name')::text, (e.route ->> 'if_case')::text, s.valid_from, NULL::uuid
   FROM agent_states s, jsonb_array_elements(s.routes) AS e (route)
- WHERE s.partial AND s.children && $1::uuid[] AND s.valid_from <= $2::timestamptz AND s.valid_to > $2::timestamptz
+ WHERE s.listed AND s.children && $1::uuid[] AND s.valid_from <= $2::timestamptz AND (s.valid_to IS NULL OR s.valid_to > $2::timestamptz)
    AND e.route ->> 'kind' = 'agent' AND (e.route ->> 'target')::uuid = ANY ($1::uuid[])
    AND NOT EXISTS (SELECT FROM resources d WHERE d.kind = 'agent' AND d.uuid = (e.route ->> 'target')::uuid AND d.deleted_at <= $2::timestamptz)
  ORDER BY parent, child
@@ -468,34 +584,37 @@ func (q *Queries) RouteEdgesTo(ctx context.Context, arg RouteEdgesToParams) ([]R
 	return items, nil
 }
 
-const unexplainedVersions = `-- name: UnexplainedVersions :many
-SELECT version_hash, vendor_id, body, vendor_created_at FROM agent_versions
- WHERE agent_uuid = $1 AND body IS NOT NULL AND operation_id IS NULL
- ORDER BY vendor_id
+const routesOfOperation = `-- name: RoutesOfOperation :many
+SELECT id, kind, agent_uuid, target_uuid, name, if_case, details, valid_from, valid_to, opened_by, closed_by FROM agent_routes WHERE agent_uuid = $1 AND (opened_by = $2 OR closed_by = $2) ORDER BY id
 `
 
-type UnexplainedVersionsRow struct {
-	VersionHash     string
-	VendorID        *int64
-	Body            []byte
-	VendorCreatedAt *time.Time
+type RoutesOfOperationParams struct {
+	AgentUUID   uuid.UUID
+	OperationID *uuid.UUID
 }
 
-// The vendor's versions of an agent that no operation is known of, the oldest first.
-func (q *Queries) UnexplainedVersions(ctx context.Context, agentUuid uuid.UUID) ([]UnexplainedVersionsRow, error) {
-	rows, err := q.db.Query(ctx, unexplainedVersions, agentUuid)
+// What an operation did to an agent's routes.
+func (q *Queries) RoutesOfOperation(ctx context.Context, arg RoutesOfOperationParams) ([]AgentRoute, error) {
+	rows, err := q.db.Query(ctx, routesOfOperation, arg.AgentUUID, arg.OperationID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []UnexplainedVersionsRow
+	var items []AgentRoute
 	for rows.Next() {
-		var i UnexplainedVersionsRow
+		var i AgentRoute
 		if err := rows.Scan(
-			&i.VersionHash,
-			&i.VendorID,
-			&i.Body,
-			&i.VendorCreatedAt,
+			&i.ID,
+			&i.Kind,
+			&i.AgentUUID,
+			&i.TargetUUID,
+			&i.Name,
+			&i.IfCase,
+			&i.Details,
+			&i.ValidFrom,
+			&i.ValidTo,
+			&i.OpenedBy,
+			&i.ClosedBy,
 		); err != nil {
 			return nil, err
 		}

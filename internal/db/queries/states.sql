@@ -15,29 +15,59 @@ VALUES (@agent_uuid,
         @version_hash, @body, @operation_id, @actor, @reason);
 
 -- name: NameStateVersion :exec
--- The vendor told which version a state is.
-UPDATE agent_states SET version_hash = @version_hash WHERE id = @id;
+-- The vendor told which version a state is, and with it how the agent was.
+UPDATE agent_states SET version_hash = @version_hash, body = @body WHERE id = @id;
+
+-- name: AttributeStates :exec
+-- Whose a version is turned out.
+UPDATE agent_states SET operation_id = @operation_id, actor = @actor, reason = @reason
+ WHERE agent_uuid = @agent_uuid AND version_hash = @version_hash AND operation_id IS NULL;
 
 -- name: AgentTimeline :many
 -- All states of an agent with what is known of their versions, the oldest first.
-SELECT s.id, s.valid_from, s.valid_to, s.version_hash, s.partial, s.operation_id, s.actor, s.reason, v.vendor_id
+SELECT s.id, s.valid_from, s.valid_to, s.version_hash, s.body, s.partial, s.operation_id, s.actor, s.reason, v.vendor_id
   FROM agent_states s
   LEFT JOIN agent_versions v ON v.agent_uuid = s.agent_uuid AND v.version_hash = s.version_hash
  WHERE s.agent_uuid = @agent_uuid
  ORDER BY s.valid_from, s.id;
 
--- name: UnexplainedVersions :many
--- The vendor's versions of an agent that no operation is known of, the oldest first.
-SELECT version_hash, vendor_id, body, vendor_created_at FROM agent_versions
- WHERE agent_uuid = @agent_uuid AND body IS NOT NULL AND operation_id IS NULL
+-- name: ListedVersions :many
+-- The vendor's versions of an agent, the oldest first.
+SELECT version_hash, vendor_id, body, vendor_created_at, operation_id FROM agent_versions
+ WHERE agent_uuid = @agent_uuid AND body IS NOT NULL
  ORDER BY vendor_id;
+
+-- name: DisownVersions :exec
+-- Versions that were there before the change was sent that an answer or a look took them for
+-- the work of, by more than the clocks may differ. A rollback may bring an old one back.
+UPDATE agent_versions v SET operation_id = NULL, actor = NULL, reason = ''
+ WHERE v.agent_uuid = @agent_uuid
+   AND EXISTS (SELECT FROM operations o WHERE o.id = v.operation_id AND o.method <> 'agentsvc.v1.AgentService.RollbackAgentVersion'
+                                           AND v.vendor_created_at < o.sent_at - interval '30 seconds');
+
+-- name: DisownStates :exec
+-- The same for states of such versions.
+UPDATE agent_states s SET operation_id = NULL, actor = NULL, reason = ''
+ WHERE s.agent_uuid = @agent_uuid AND s.version_hash <> '' AND NOT s.partial
+   AND EXISTS (SELECT FROM operations o JOIN agent_versions v ON v.agent_uuid = s.agent_uuid AND v.version_hash = s.version_hash
+                WHERE o.id = s.operation_id AND o.method NOT IN ('agentsvc.v1.AgentService.RollbackAgentVersion',
+                      'agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility')
+                  AND v.vendor_created_at < o.sent_at - interval '30 seconds');
+
+-- name: RoutesOfOperation :many
+-- What an operation did to an agent's routes.
+SELECT * FROM agent_routes WHERE agent_uuid = @agent_uuid AND (opened_by = @operation_id OR closed_by = @operation_id) ORDER BY id;
+
+-- name: ListRoutesOfState :exec
+-- The routes of a state are as the vendor's version lists them.
+UPDATE agent_states SET listed = true, routes = @routes, children = @children::uuid[] WHERE id = @id;
 
 -- name: EndAgentState :exec
 UPDATE agent_states SET valid_to = @at::timestamptz WHERE id = @id;
 
 -- name: InsertPartialState :one
-INSERT INTO agent_states (agent_uuid, valid_from, valid_to, version_hash, body, partial, routes, children, actor)
-VALUES (@agent_uuid, @valid_from, @valid_to, @version_hash, @body, true, @routes, @children::uuid[], @actor)
+INSERT INTO agent_states (agent_uuid, valid_from, valid_to, version_hash, body, partial, listed, routes, children, actor)
+VALUES (@agent_uuid, @valid_from, @valid_to, @version_hash, @body, true, true, @routes, @children::uuid[], @actor)
 RETURNING id;
 
 -- name: AgentStatesAt :many
@@ -65,12 +95,12 @@ SELECT r.agent_uuid AS parent, r.target_uuid AS child, r.name, r.if_case, r.vali
   FROM agent_routes r
  WHERE r.kind = 'agent' AND r.agent_uuid = ANY (@agents::uuid[]) AND r.valid_from <= @at::timestamptz
    AND (r.valid_to IS NULL OR r.valid_to > @at::timestamptz)
-   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.partial AND s.valid_from <= @at::timestamptz
-                                                AND s.valid_to > @at::timestamptz)
+   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.listed AND s.valid_from <= @at::timestamptz
+                                                AND (s.valid_to IS NULL OR s.valid_to > @at::timestamptz))
 UNION ALL
 SELECT s.agent_uuid, (e.route ->> 'target')::uuid, (e.route ->> 'name')::text, (e.route ->> 'if_case')::text, s.valid_from, NULL::uuid
   FROM agent_states s, jsonb_array_elements(s.routes) AS e (route)
- WHERE s.partial AND s.agent_uuid = ANY (@agents::uuid[]) AND s.valid_from <= @at::timestamptz AND s.valid_to > @at::timestamptz
+ WHERE s.listed AND s.agent_uuid = ANY (@agents::uuid[]) AND s.valid_from <= @at::timestamptz AND (s.valid_to IS NULL OR s.valid_to > @at::timestamptz)
    AND e.route ->> 'kind' = 'agent'
    AND NOT EXISTS (SELECT FROM resources d WHERE d.kind = 'agent' AND d.uuid = (e.route ->> 'target')::uuid AND d.deleted_at <= @at::timestamptz)
  ORDER BY parent, child;
@@ -81,12 +111,12 @@ SELECT r.agent_uuid AS parent, r.target_uuid AS child, r.name, r.if_case, r.vali
   FROM agent_routes r
  WHERE r.kind = 'agent' AND r.target_uuid = ANY (@agents::uuid[]) AND r.valid_from <= @at::timestamptz
    AND (r.valid_to IS NULL OR r.valid_to > @at::timestamptz)
-   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.partial AND s.valid_from <= @at::timestamptz
-                                                AND s.valid_to > @at::timestamptz)
+   AND NOT EXISTS (SELECT FROM agent_states s WHERE s.agent_uuid = r.agent_uuid AND s.listed AND s.valid_from <= @at::timestamptz
+                                                AND (s.valid_to IS NULL OR s.valid_to > @at::timestamptz))
 UNION ALL
 SELECT s.agent_uuid, (e.route ->> 'target')::uuid, (e.route ->> 'name')::text, (e.route ->> 'if_case')::text, s.valid_from, NULL::uuid
   FROM agent_states s, jsonb_array_elements(s.routes) AS e (route)
- WHERE s.partial AND s.children && @agents::uuid[] AND s.valid_from <= @at::timestamptz AND s.valid_to > @at::timestamptz
+ WHERE s.listed AND s.children && @agents::uuid[] AND s.valid_from <= @at::timestamptz AND (s.valid_to IS NULL OR s.valid_to > @at::timestamptz)
    AND e.route ->> 'kind' = 'agent' AND (e.route ->> 'target')::uuid = ANY (@agents::uuid[])
    AND NOT EXISTS (SELECT FROM resources d WHERE d.kind = 'agent' AND d.uuid = (e.route ->> 'target')::uuid AND d.deleted_at <= @at::timestamptz)
  ORDER BY parent, child;
