@@ -158,6 +158,9 @@ const addRouteMethod = "agentsvc.v1.AgentRouteService.AddAgentRoute"
 // createMethod is the method whose operations make agents.
 const createMethod = "agentsvc.v1.AgentService.CreateAgent"
 
+// deleteMethod is the method whose operations delete agents.
+const deleteMethod = "agentsvc.v1.AgentService.DeleteAgent"
+
 // deleteRouteMethod is the method whose operations take such routes away.
 const deleteRouteMethod = "agentsvc.v1.AgentRouteService.DeleteAgentRoute"
 

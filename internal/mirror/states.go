@@ -59,8 +59,8 @@ func followState(ctx context.Context, q *db.Queries, agent *pb.Agent, s storing)
 	return nextState(ctx, q, s.id, s.at, hash, body, s.by)
 }
 
-// notForeseen looks whether a body shows what a change of routes was known to make of an
-// agent, where it is read because of that change. If it shows something else, others did that
+// notForeseen looks whether a body shows what a change of routes, or the deletion of an agent
+// that it routed to, was known to make of an agent, where it is read because of that. If it shows something else, others did that
 // since: it is theirs, from when it was seen. So is what the answer to another change shows.
 func (s *storing) notForeseen(ctx context.Context, q *db.Queries, agent *pb.Agent) error {
 	suspect := s.by.operation
@@ -74,11 +74,21 @@ func (s *storing) notForeseen(ctx context.Context, q *db.Queries, agent *pb.Agen
 	if db.NoRows(err) && s.method == nil {
 		return s.firstLook(ctx, q)
 	}
-	if db.NoRows(err) || err == nil && (open.VersionHash != "" || open.OperationID == nil || *open.OperationID != *suspect) {
+	if db.NoRows(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading the state of agent %s: %w", s.id, err)
+	}
+	if open.VersionHash != "" || open.OperationID == nil || *open.OperationID != *suspect {
+		// The deletion of an agent took away the routes to it, which our copy followed at once.
+		op, err := q.OperationByID(ctx, *suspect)
+		if err != nil && !db.NoRows(err) {
+			return fmt.Errorf("reading operation %s: %w", suspect, err)
+		}
+		if op.Method != deleteMethod {
+			return nil
+		}
 	}
 	if s.method != nil {
 		s.others = cause{}
@@ -92,7 +102,8 @@ func (s *storing) notForeseen(ctx context.Context, q *db.Queries, agent *pb.Agen
 	if err != nil {
 		return fmt.Errorf("reading the routes of agent %s: %w", s.id, err)
 	}
-	if !bytes.Equal(settled(open.Body), body) || !leadsTo(routes, agent) {
+	named := open.VersionHash != "" && open.VersionHash != agent.GetVersionHash()
+	if named || !bytes.Equal(settled(open.Body), body) || !leadsTo(routes, agent) {
 		s.by, s.at = cause{}, s.seen
 	}
 	return nil
