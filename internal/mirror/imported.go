@@ -83,7 +83,11 @@ func importVersions(ctx context.Context, q *db.Queries, id uuid.UUID) error {
 		if !others[n] {
 			continue
 		}
-		if err := i.place(ctx, version, bodies[n]); err != nil {
+		var next *time.Time
+		if n+1 < len(versions) {
+			next = versions[n+1].VendorCreatedAt
+		}
+		if err := i.place(ctx, version, bodies[n], next); err != nil {
 			return err
 		}
 	}
@@ -285,7 +289,7 @@ func (i *importing) before(n int, version dbsql.ListedVersionsRow) bool {
 // until the next one that is known. Where that time contradicts the order of the versions,
 // ours and the vendor's clock differ by more than what lies between, and it is left out:
 // then what was made elsewhere counts from when we saw it.
-func (i *importing) place(ctx context.Context, version dbsql.ListedVersionsRow, body *pb.AgentVersion) error {
+func (i *importing) place(ctx context.Context, version dbsql.ListedVersionsRow, body *pb.AgentVersion, next *time.Time) error {
 	at := version.VendorCreatedAt
 	if at == nil || slices.ContainsFunc(i.states, func(s dbsql.AgentTimelineRow) bool { return s.Partial && s.VersionHash == version.VersionHash }) {
 		return nil
@@ -298,24 +302,16 @@ func (i *importing) place(ctx context.Context, version dbsql.ListedVersionsRow, 
 	if seen < 0 || !at.Before(i.states[seen].ValidFrom) {
 		return nil
 	}
-	to := i.states[seen].ValidFrom
-	cover := -1
-	for n, s := range i.states[:seen] {
-		older := s.VendorID == nil || *s.VendorID < *version.VendorID
-		if !older {
-			return nil
-		}
-		if s.ValidFrom.After(*at) || !s.Partial && s.ValidFrom.Equal(*at) {
-			return nil // it was made after this one, by their times, and before by their order
-		}
-		cover = n
+	cover, to, err := i.spot(ctx, seen, version, body, next)
+	if err != nil || to == nil {
+		return err
 	}
 	if cover >= 0 {
 		last := i.states[cover]
 		if last.ValidTo == nil || !last.ValidTo.After(*at) {
 			return nil // the agent was not there
 		}
-		to = *last.ValidTo
+		to = last.ValidTo
 		if err := i.q.EndAgentState(ctx, dbsql.EndAgentStateParams{ID: last.ID, At: *at}); err != nil {
 			return fmt.Errorf("ending a state of agent %s: %w", i.id, err)
 		}
@@ -325,14 +321,56 @@ func (i *importing) place(ctx context.Context, version dbsql.ListedVersionsRow, 
 	if err != nil {
 		return err
 	}
-	state.ValidFrom, state.ValidTo = *at, &to
+	state.ValidFrom, state.ValidTo = *at, to
 	stored, err := i.q.InsertPartialState(ctx, state)
 	if err != nil {
 		return fmt.Errorf("storing version %s of agent %s as a state: %w", version.VersionHash, i.id, err)
 	}
 	i.states = slices.Insert(i.states, cover+1, dbsql.AgentTimelineRow{
-		ID: stored, ValidFrom: *at, ValidTo: &to, VersionHash: version.VersionHash, Partial: true, VendorID: version.VendorID,
+		ID: stored, ValidFrom: *at, ValidTo: to, VersionHash: version.VersionHash, Partial: true, VendorID: version.VendorID,
 	})
+	return nil
+}
+
+// spot finds where a version goes among the states before the one that we saw: after the one
+// that it answers, -1 if it is the first, and until when. No time: their order contradicts it.
+func (i *importing) spot(
+	ctx context.Context, seen int, version dbsql.ListedVersionsRow, body *pb.AgentVersion, next *time.Time,
+) (cover int, to *time.Time, err error) {
+	at := *version.VendorCreatedAt
+	cover = -1
+	for n, s := range i.states[:seen] {
+		switch {
+		case s.VendorID != nil && *s.VendorID >= *version.VendorID:
+			return cover, nil, nil
+		case s.VersionHash == "" && s.ValidFrom.After(at):
+			// A change of ours that made no version: it left this one, unless another came before.
+			if next == nil || !next.Before(s.ValidFrom) {
+				err = i.adopt(ctx, n, version, body)
+			}
+			return cover, &s.ValidFrom, err
+		case s.ValidFrom.After(at), !s.Partial && s.ValidFrom.Equal(at):
+			return cover, nil, nil // it was made after this one, by their times, and before by their order
+		}
+		cover = n
+	}
+	return cover, &i.states[seen].ValidFrom, nil
+}
+
+// adopt gives a state without a version the one that it left as it was.
+func (i *importing) adopt(ctx context.Context, n int, version dbsql.ListedVersionsRow, body *pb.AgentVersion) error {
+	state := &i.states[n]
+	settled, err := correct(state.Body, body)
+	if err != nil {
+		return err
+	}
+	if err := i.list(ctx, *state, body); err != nil {
+		return err
+	}
+	if err := i.q.NameStateVersion(ctx, dbsql.NameStateVersionParams{ID: state.ID, VersionHash: version.VersionHash, Body: settled}); err != nil {
+		return fmt.Errorf("naming a version of agent %s: %w", i.id, err)
+	}
+	state.VersionHash, state.VendorID = version.VersionHash, version.VendorID
 	return nil
 }
 
