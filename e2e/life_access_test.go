@@ -6,9 +6,14 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 )
+
+func (l *life) firstVersion() *pb.VersionRef {
+	return &pb.VersionRef{Version: &pb.VersionRef_Hash{Hash: l.first}}
+}
 
 // events are what the history has about the agent and its parts, as a caller sees it.
 func (l *life) events(t *testing.T, c *client) []*pb.AuditEvent {
@@ -75,6 +80,14 @@ func (l *life) changesOf(c *client) map[string]func(context.Context) error {
 			_, err := c.agents.UpdateAgent(ctx, &pb.UpdateAgentRequest{Uuid: l.agent, Description: new("mine"), Mutation: because})
 			return err
 		},
+		"put a label on it": func(ctx context.Context) error {
+			_, err := c.agents.SetAgentVersionLabel(ctx, &pb.SetAgentVersionLabelRequest{Uuid: l.agent, Label: "mine", Version: l.firstVersion()})
+			return err
+		},
+		"take a label off it": func(ctx context.Context) error {
+			_, err := c.agents.DeleteAgentVersionLabel(ctx, &pb.DeleteAgentVersionLabelRequest{Uuid: l.agent, Label: "mine"})
+			return err
+		},
 		"delete": func(ctx context.Context) error {
 			_, err := c.agents.DeleteAgent(ctx, &pb.DeleteAgentRequest{Uuid: l.agent, Mutation: because})
 			return err
@@ -138,6 +151,30 @@ func (l *life) readsOf(c *client) map[string]func(context.Context) error {
 		},
 		"ListAgentApiKeys": func(ctx context.Context) error {
 			_, err := c.keys.ListAgentApiKeys(ctx, &pb.ListAgentApiKeysRequest{AgentUuid: l.agent})
+			return err
+		},
+		"ListAgentHistory": func(ctx context.Context) error {
+			_, err := c.audit.ListAgentHistory(ctx, &pb.ListAgentHistoryRequest{Uuid: l.agent})
+			return err
+		},
+		"GetAgentAsOf": func(ctx context.Context) error {
+			_, err := c.audit.GetAgentAsOf(ctx, &pb.GetAgentAsOfRequest{Uuid: l.agent, Time: timestamppb.New(l.ended)})
+			return err
+		},
+		"GetRouteGraph": func(ctx context.Context) error {
+			_, err := c.audit.GetRouteGraph(ctx, &pb.GetRouteGraphRequest{RootUuid: l.agent})
+			return err
+		},
+		"DiffAgentVersions": func(ctx context.Context) error {
+			_, err := c.audit.DiffAgentVersions(ctx, &pb.DiffAgentVersionsRequest{Uuid: l.agent, Before: l.firstVersion()})
+			return err
+		},
+		"PreflightRollback": func(ctx context.Context) error {
+			_, err := c.audit.PreflightRollback(ctx, &pb.PreflightRollbackRequest{Uuid: l.agent, Version: l.firstVersion()})
+			return err
+		},
+		"ListAgentVersionLabels": func(ctx context.Context) error {
+			_, err := c.agents.ListAgentVersionLabels(ctx, &pb.ListAgentVersionLabelsRequest{Uuid: l.agent})
 			return err
 		},
 		"GetOperation": func(ctx context.Context) error {

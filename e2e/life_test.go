@@ -27,6 +27,8 @@ type life struct {
 	server string // URL of its Postgres
 
 	agent, child string
+	first        string            // its first version
+	ended        time.Time         // when all was done, by the database's clock
 	operations   map[string]string // by the reason that was given
 	key          string
 	secrets      []string // none of which may be anywhere but with the caller
@@ -68,6 +70,7 @@ func live(t *testing.T, d *dev) *life {
 	done("disputes need help", created.GetOperation(), err)
 	l.agent = created.GetAgent().GetUuid()
 	first := created.GetAgent().GetVersionHash()
+	l.first = first
 	helper, err := c.agents.CreateAgent(ctx, agentRequest("payments-letters", because("somebody has to write letters")))
 	done("somebody has to write letters", helper.GetOperation(), err)
 	l.child = helper.GetAgent().GetUuid()
@@ -112,6 +115,7 @@ func live(t *testing.T, d *dev) *life {
 		Uuid: l.agent, VersionHash: &first, Mutation: because("it was better before"),
 	})
 	done("it was better before", back.GetOperation(), err)
+	l.ended = back.GetOperation().GetFinishTime().AsTime()
 	got, err := c.agents.GetAgent(ctx, &pb.GetAgentRequest{Uuid: l.agent})
 	if err != nil || got.GetAgent().GetTemperature() != created.GetAgent().GetTemperature() || got.GetAgent().GetVersionHash() != back.GetVersionHash() {
 		t.Errorf("after the rollback the agent is %v (%v), want temperature %v and version %s",

@@ -11,6 +11,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/config"
 	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/listing"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
@@ -88,6 +89,7 @@ func (p perAccount) wire(account config.Account) (*mirror.Mirror, *operation.Eng
 	copied := mirror.New(mirror.Config{Store: p.store, Client: client, Budget: spent, Tokens: p.tokens, Log: log, SyncEvery: p.cfg.SyncEvery})
 	engine, err := operation.New(operation.Config{
 		Store: p.store, Vendor: client, Budget: spent, History: copied, Ring: p.ring, Log: log, Rules: service.Rules(copied),
+		Aim:    history.New(p.store, copied, p.tokens).AimRollback,
 		Worker: p.worker, Concurrency: max(p.cfg.Workers, 1), Lease: p.cfg.Lease, Backlog: p.cfg.Backlog,
 	})
 	return copied, engine, err

@@ -28,6 +28,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
 	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/listing"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
@@ -61,7 +62,7 @@ type app struct {
 	engines  []*operation.Engine
 	mirrors  []*mirror.Mirror
 	guard    *access.Guard
-	history  *history
+	sealing  *sealing
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
@@ -93,7 +94,7 @@ func runApp(
 	if err != nil {
 		return err
 	}
-	if a.history, err = newHistory(cfg.Audit, a.store, log, stdout); err != nil {
+	if a.sealing, err = newSealing(cfg.Audit, a.store, log, stdout); err != nil {
 		return err
 	}
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
@@ -130,6 +131,7 @@ func wire(
 		a.mirrors, a.engines = append(a.mirrors, copied), append(a.engines, engine)
 	}
 	copied := mirror.NewAccounts(lost, a.mirrors[0], a.mirrors[1:]...)
+	past := history.New(store, copied, tokens)
 	engines := operation.NewAccounts(a.engines[0], a.engines[1:]...)
 	if cfg.TLSCertFile != "" {
 		certificate, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile)
@@ -141,9 +143,9 @@ func wire(
 	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
 	a.guard = rights.Guard
 	a.server, err = service.New(service.Config{
-		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights}), service.Ours(
+		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights, History: past}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
-			&service.Audit{Reader: audit.NewReader(store, tokens), Prover: ledger.NewProver(store)},
+			&service.Audit{Reader: audit.NewReader(store, tokens), Prover: ledger.NewProver(store), History: past},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{Registry: team.New(store, tokens)},
 		)...),
@@ -168,7 +170,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	workers.Go(func() error { return a.keepPartitions(work) })
 	workers.Go(func() error { return a.guard.RunDenials(work) })
 	workers.Go(func() error { warnOfOwnership(work, a.store, a.log); return nil })
-	a.history.start(work, workers)
+	a.sealing.start(work, workers)
 	for i := range a.engines {
 		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
 		if a.cfg.Workers > 0 {

@@ -298,8 +298,12 @@ func (r request) mayCallUnknown(ctx context.Context, target *pb.Target, called s
 
 // maySeeDeleted lets a change with an idempotency key through to what its own team
 // has deleted: it may be the repetition of the change that deleted it, and must
-// then get that one's answer. A new change is refused by the vendor.
+// then get that one's answer. A new change is refused by the vendor. What reads history
+// is let through to what is history.
 func (r request) maySeeDeleted(target *pb.Target, t thing) bool {
+	if target.GetOrDeleted() {
+		return true // whether the caller may see it is asked as for all else
+	}
 	return r.method.Durable() && methods.String(r.message, "mutation.idempotency_key") != "" &&
 		t.team.ID != uuid.Nil && r.caller.Role(t.team.ID) >= target.GetRole()
 }

@@ -169,6 +169,26 @@ func (a *Accounts) ListAgentRoutes(
 	return m.ListAgentRoutes(ctx, caller, req)
 }
 
+// RefreshVersions is [Mirror.RefreshVersions] of the agent's account; where we have no token
+// for that any more, what we know is stale.
+func (a *Accounts) RefreshVersions(
+	ctx context.Context, caller identity.Caller, id uuid.UUID, most *durationpb.Duration,
+) (*pb.Freshness, error) {
+	m, err := a.of(caller)
+	if fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED {
+		return fresh(nil, pb.Freshness_SOURCE_MIRROR, true), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.RefreshVersions(ctx, caller, id, most)
+}
+
+// ShowAgents is [Mirror.ShowAgents].
+func (a *Accounts) ShowAgents(ctx context.Context, caller identity.Caller, shown ...*pb.Agent) error {
+	return a.all[0].ShowAgents(ctx, caller, shown...)
+}
+
 // Knows is [Mirror.Knows] of all accounts: what is in none of the copies does not exist.
 func (a *Accounts) Knows(ctx context.Context, caller identity.Caller, name string) (bool, error) {
 	all := a.all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -26,6 +27,7 @@ func applyRoute(ctx context.Context, q *db.Queries, c Change, on target) (Effect
 	if err != nil {
 		return Effect{}, fmt.Errorf("reading the clock: %w", err)
 	}
+	now = causedBy(c.Operation).since(now)
 	old, err := q.OpenRouteTo(ctx, dbsql.OpenRouteToParams{AgentUUID: on.id, Kind: id.kind, TargetUUID: id.target})
 	known := err == nil
 	if err != nil && !db.NoRows(err) {
@@ -46,7 +48,7 @@ func applyRoute(ctx context.Context, q *db.Queries, c Change, on target) (Effect
 		if err := closeRoute(ctx, q, on.id, id, now, &c.Operation.ID); err != nil {
 			return Effect{}, err
 		}
-		return effect, dirty(ctx, q, on, c)
+		return effect, rerouted(ctx, q, on, c, now)
 	}
 	next, err := requestedRoute(ctx, q, c, id, old, known)
 	if err != nil {
@@ -62,7 +64,15 @@ func applyRoute(ctx context.Context, q *db.Queries, c Change, on target) (Effect
 	if err := openRoute(ctx, q, on.id, next, now, &c.Operation.ID); err != nil {
 		return Effect{}, err
 	}
-	return effect, dirty(ctx, q, on, c)
+	return effect, rerouted(ctx, q, on, c, now)
+}
+
+// rerouted follows a change of an agent's routes whose answer did not show the agent.
+func rerouted(ctx context.Context, q *db.Queries, on target, c Change, now time.Time) error {
+	if err := unnamedState(ctx, q, on.id, now, causedBy(c.Operation)); err != nil {
+		return err
+	}
+	return dirty(ctx, q, on, c)
 }
 
 // requestedRoute is the route as it is after the request: what the request leaves
@@ -111,7 +121,11 @@ func applyFunctionDeletion(ctx context.Context, q *db.Queries, c Change, on targ
 		if err != nil {
 			return Effect{}, fmt.Errorf("reading the clock: %w", err)
 		}
+		now = causedBy(c.Operation).since(now)
 		if err := closeRoute(ctx, q, on.id, routeID{toFunction, *effect.Resource.UUID}, now, &c.Operation.ID); err != nil {
+			return Effect{}, err
+		}
+		if err := unnamedState(ctx, q, on.id, now, causedBy(c.Operation)); err != nil {
 			return Effect{}, err
 		}
 	}

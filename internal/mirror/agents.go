@@ -121,6 +121,9 @@ func (agentParts) stored(ctx context.Context, q *db.Queries, s storing) error {
 		return fmt.Errorf("a %T is no agent", s.after)
 	}
 	before, _ := s.before.(*pb.Agent)
+	if err := s.notForeseen(ctx, q, after); err != nil {
+		return err
+	}
 	hash := after.GetVersionHash()
 	fresh := s.version != hash
 	if before != nil {
@@ -137,7 +140,10 @@ func (agentParts) stored(ctx context.Context, q *db.Queries, s storing) error {
 			return fmt.Errorf("storing version %s of agent %s: %w", hash, s.id, err)
 		}
 	}
-	return followRoutes(ctx, q, after, s)
+	if err := followState(ctx, q, after, s); err != nil {
+		return err
+	}
+	return followRoutes(ctx, q, after, &s)
 }
 
 func (agentParts) removed(ctx context.Context, q *db.Queries, id uuid.UUID, by cause) error {
@@ -149,10 +155,11 @@ func (agentParts) removed(ctx context.Context, q *db.Queries, id uuid.UUID, by c
 	if err != nil {
 		return fmt.Errorf("reading the clock: %w", err)
 	}
+	now = by.since(now)
 	if err := q.CloseRoutesOf(ctx, dbsql.CloseRoutesOfParams{At: now, ClosedBy: by.operation, AgentUUID: id}); err != nil {
 		return fmt.Errorf("closing the routes of agent %s: %w", id, err)
 	}
-	return nil
+	return closeState(ctx, q, id, now)
 }
 
 func (agentParts) applied(ctx context.Context, q *db.Queries, c Change, on target) (Effect, bool, error) {

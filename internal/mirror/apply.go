@@ -114,6 +114,9 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 	if body != nil && m.creates(c.Method) && existed(on.row, c.Operation, on.kind) {
 		return Effect{}, fmt.Errorf("%w: %s %s was there before", ErrAnotherResource, on.kind.name, on.id)
 	}
+	if err := noteRollback(ctx, q, c, on); err != nil {
+		return Effect{}, err
+	}
 	switch {
 	case deletes:
 		return m.applyDeletion(ctx, q, c, on, body)
@@ -276,7 +279,7 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 		return Effect{}, fmt.Errorf("operation %s has not ended", c.Operation.ID)
 	}
 	// Whoever asked the vendor after the change was settled knows better.
-	w := writing{id: on.id, body: body, at: *c.Operation.FinishedAt, by: causedBy(c.Operation)}
+	w := writing{id: on.id, body: body, at: *c.Operation.FinishedAt, by: causedBy(c.Operation), since: c.Operation.FinishedAt}
 	if m.creates(c.Method) && on.kind.part == nil {
 		w.team = &c.Operation.TeamID // a part has its owner from what it is a part of
 	}
@@ -285,6 +288,9 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 		return Effect{}, err
 	}
 	w.open = open
+	if !unsettled {
+		w.method = c.Method
+	}
 	before, _, err := m.write(ctx, q, on.kind, on.row, w)
 	if err != nil {
 		return Effect{}, err

@@ -156,11 +156,17 @@ type storing struct {
 	version string
 	// text is after as it is stored.
 	text []byte
-	// at is when it was so.
+	// at is when it was so; where an operation of before explains it, when that was settled.
 	at time.Time
 	by cause
 	// open are the routes as they are held, if they were read already.
 	open *[]dbsql.AgentRoute
+	// seen is when it was asked for, or at.
+	seen time.Time
+	// method is the change whose answer shows the body; nil where a look does. What it cannot
+	// have done to the agent's routes was done by others, or by an operation of before.
+	method *methods.Method
+	others cause
 }
 
 // cause is the operation behind a difference; zero if none of ours is.
@@ -168,10 +174,21 @@ type cause struct {
 	operation *uuid.UUID
 	actor     *string
 	reason    string
+	// at is when it was settled, as the operation tells it; nil if it is not.
+	at *time.Time
 }
 
 func causedBy(op dbsql.Operation) cause {
-	return cause{operation: &op.ID, actor: &op.Actor, reason: op.Reason}
+	return cause{operation: &op.ID, actor: &op.Actor, reason: op.Reason, at: op.FinishedAt}
+}
+
+// since is when what it did began: at the moment that its operation tells, so that who asks
+// how all was then finds it done.
+func (c cause) since(now time.Time) time.Time {
+	if c.at != nil && c.at.Before(now) {
+		return *c.at
+	}
+	return now
 }
 
 // identify is the uuid of a message of the kind. Where names tell one from another, it is

@@ -251,10 +251,16 @@ func (m *Mirror) keepListed(
 			return fmt.Errorf("forgetting the body of %s %s: %w", k.name, l.id, err)
 		}
 	}
-	if before != nil && k.differ(before, body) {
-		return m.noteChanged(ctx, q, k, l.row, before, body)
+	if before == nil || !k.differ(before, body) {
+		return nil
 	}
-	return nil
+	if k.parts != nil {
+		s := storing{id: l.id, before: before, after: body, text: params.Body, at: l.begun, seen: l.begun, version: l.row.VersionHash}
+		if err := k.parts.stored(ctx, q, s); err != nil {
+			return err
+		}
+	}
+	return m.noteChanged(ctx, q, k, l.row, before, body)
 }
 
 // keepWhole stores an item that is all there is of its resource. It says whether it is

@@ -157,6 +157,15 @@ func (m *Mirror) kind(name string) *kind {
 // addRouteMethod is the method whose operations add routes between agents.
 const addRouteMethod = "agentsvc.v1.AgentRouteService.AddAgentRoute"
 
+// createMethod is the method whose operations make agents.
+const createMethod = "agentsvc.v1.AgentService.CreateAgent"
+
+// deleteMethod is the method whose operations delete agents.
+const deleteMethod = "agentsvc.v1.AgentService.DeleteAgent"
+
+// deleteRouteMethod is the method whose operations take such routes away.
+const deleteRouteMethod = "agentsvc.v1.AgentRouteService.DeleteAgentRoute"
+
 // WouldCircle says whether a route from parent to child would let a conversation
 // come back to where it was: by the routes of now and, where an operation asks that
 // has been claimed, by those that operations claimed before it are about to add.

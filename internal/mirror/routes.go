@@ -13,6 +13,7 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 // Kinds of routes, as the database names them.
@@ -118,7 +119,7 @@ func functionDetails(f *pb.AgentFunction) map[string]any {
 
 // followRoutes closes the routes that a body does not show any more and opens those
 // that it shows for the first time. One that is different is closed and opened anew.
-func followRoutes(ctx context.Context, q *db.Queries, agent *pb.Agent, s storing) error {
+func followRoutes(ctx context.Context, q *db.Queries, agent *pb.Agent, s *storing) error {
 	routes := routesOf(agent)
 	if s.open == nil {
 		open, err := q.OpenRoutes(ctx, s.id)
@@ -140,7 +141,7 @@ func followRoutes(ctx context.Context, q *db.Queries, agent *pb.Agent, s storing
 		shown[id] = true
 		o, isOpen := held[id]
 		if !isOpen {
-			if err := openRoute(ctx, q, s.id, r, s.at, s.by.operation); err != nil {
+			if err := openRoute(ctx, q, s.id, r, s.at, s.did(r.kind)); err != nil {
 				return err
 			}
 			continue
@@ -151,7 +152,7 @@ func followRoutes(ctx context.Context, q *db.Queries, agent *pb.Agent, s storing
 	}
 	for id := range held {
 		if !shown[id] {
-			if err := closeRoute(ctx, q, s.id, id, s.at, s.by.operation); err != nil {
+			if err := closeRoute(ctx, q, s.id, id, s.at, s.did(id.kind)); err != nil {
 				return err
 			}
 		}
@@ -159,12 +160,30 @@ func followRoutes(ctx context.Context, q *db.Queries, agent *pb.Agent, s storing
 	return nil
 }
 
-func changeRoute(ctx context.Context, q *db.Queries, o dbsql.AgentRoute, r route, s storing) error {
+// did is the operation behind a difference in routes of a kind: the one whose answer shows
+// it, if it can have made it.
+func (s *storing) did(kind string) *uuid.UUID {
+	if s.method == nil || s.before == nil {
+		return s.by.operation
+	}
+	field := map[string]string{
+		toAgent: "child_agents", toFunction: "functions", toGuardrail: "guardrails", toKnowledgeBase: "knowledge_bases",
+	}[kind]
+	for _, name := range agents().attached[field] {
+		if string(s.method.Name) == methods.Package+"."+name {
+			return s.by.operation
+		}
+	}
+	return s.others.operation
+}
+
+func changeRoute(ctx context.Context, q *db.Queries, o dbsql.AgentRoute, r route, s *storing) error {
 	same, err := r.same(o)
 	if err != nil || same {
 		return err
 	}
-	if s.by.operation != nil && o.OpenedBy != nil && *o.OpenedBy == *s.by.operation {
+	by := s.did(r.kind)
+	if by != nil && o.OpenedBy != nil && *o.OpenedBy == *by {
 		// The same operation opened it, by what its request told.
 		details, err := r.encode()
 		if err != nil {
@@ -177,10 +196,10 @@ func changeRoute(ctx context.Context, q *db.Queries, o dbsql.AgentRoute, r route
 		}
 		return nil
 	}
-	if err := closeRoute(ctx, q, s.id, routeID{r.kind, r.target}, s.at, s.by.operation); err != nil {
+	if err := closeRoute(ctx, q, s.id, routeID{r.kind, r.target}, s.at, by); err != nil {
 		return err
 	}
-	return openRoute(ctx, q, s.id, r, s.at, s.by.operation)
+	return openRoute(ctx, q, s.id, r, s.at, by)
 }
 
 func openRoute(ctx context.Context, q *db.Queries, agent uuid.UUID, r route, at time.Time, by *uuid.UUID) error {

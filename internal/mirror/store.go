@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 // verdict says what became of an answer of the vendor.
@@ -182,7 +183,14 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	if err != nil {
 		return 0, err
 	}
-	before, created, err := m.write(ctx, q, k, row, writing{id: id, body: body, at: begun, by: by, open: open})
+	w := writing{id: id, body: body, at: begun, by: by, open: open}
+	if by.operation != nil {
+		w.since = by.at
+		if by.at == nil {
+			w.since = row.DirtySince
+		}
+	}
+	before, created, err := m.write(ctx, q, k, row, w)
 	if err != nil {
 		return 0, err
 	}
@@ -205,6 +213,11 @@ type writing struct {
 	// at is when it was so.
 	at time.Time
 	by cause
+	// since is when the operation that explains the body was settled, if it was before at:
+	// what the body shows has been so since then.
+	since *time.Time
+	// method is the change whose answer the body is; nil where it is a look's.
+	method *methods.Method
 	// team owns the resource if the row is new, or has no owner.
 	team *uuid.UUID
 	// summary is the vendor's own, or nil: then it is made of the body.
@@ -254,9 +267,12 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 		}
 	}
 	if k.parts != nil {
-		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, by: w.by, open: w.open}
+		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, seen: w.at, by: w.by, open: w.open}
+		if w.since != nil && w.since.Before(w.at) {
+			s.at = *w.since
+		}
 		if row != nil {
-			s.version = row.VersionHash
+			s.version, s.method, s.others = row.VersionHash, w.method, cause{operation: row.DirtyOperationID}
 		}
 		err = k.parts.stored(ctx, q, s)
 	}

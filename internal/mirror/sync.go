@@ -49,7 +49,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 // room in the budget or another replica is at it.
 func (m *Mirror) round(ctx context.Context) error {
 	err := m.alone(ctx, "sync", func(ctx context.Context) error {
-		for _, pass := range []func(context.Context, *kind) error{m.syncDirty, m.syncList, m.syncUnread, m.syncPassing} {
+		for _, pass := range []func(context.Context, *kind) error{m.syncDirty, m.syncList, m.syncUnread, m.syncPassing, m.syncVersions} {
 			for _, k := range m.kinds {
 				if k.catalogue && m.secondary {
 					continue

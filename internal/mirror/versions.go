@@ -178,7 +178,8 @@ func (m *Mirror) listVersions(ctx context.Context, granted grant, id uuid.UUID) 
 	err = m.store.Tx(ctx, db.Loose, func(q *db.Queries) error {
 		scope := dbsql.ScopeSyncedAtParams{Account: m.budget.Account(), Kind: versionScope, Scope: id.String()}
 		// The agent's row is the lock of what hangs on it.
-		if _, err := m.lock(ctx, q, m.kind(agentKind), id); err != nil {
+		row, err := m.lock(ctx, q, m.kind(agentKind), id)
+		if err != nil {
 			return err
 		}
 		at, err := q.ScopeSyncedAt(ctx, scope)
@@ -192,6 +193,9 @@ func (m *Mirror) listVersions(ctx context.Context, granted grant, id uuid.UUID) 
 			if err := keepVersion(ctx, q, id, version); err != nil {
 				return err
 			}
+		}
+		if done, err := m.imports(ctx, q, row, id, begun); err != nil || !done {
+			return err
 		}
 		return q.SetScopeSynced(ctx, dbsql.SetScopeSyncedParams{Account: scope.Account, Kind: scope.Kind, Scope: scope.Scope, SyncedAt: begun})
 	})

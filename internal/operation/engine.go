@@ -13,6 +13,7 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/methods"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/seal"
@@ -56,6 +57,10 @@ type Config struct {
 	Log     *slog.Logger
 	// Rules are those that a method has beyond the vendor's.
 	Rules Rules
+	// Aim completes a request that names what it means by something that may mean another
+	// thing later, such as a label; nil: there are none. It is asked once, when the change is
+	// accepted, and no more when an idempotency key attaches to it.
+	Aim func(ctx context.Context, caller identity.Caller, req proto.Message) error
 
 	// Worker names this process among the replicas, for people who look at leases.
 	Worker string

@@ -117,6 +117,11 @@ func (s *submission) place() {
 
 // allowed says whether the change may be made as things stand.
 func (e *Engine) allowed(ctx context.Context, s *submission) error {
+	if e.Aim != nil {
+		if err := e.Aim(ctx, s.caller, s.request); err != nil {
+			return err
+		}
+	}
 	if err := e.tagged(ctx, s); err != nil {
 		return err
 	}

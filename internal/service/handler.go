@@ -7,6 +7,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
@@ -18,6 +19,8 @@ type Backend struct {
 	Operations *operation.Accounts
 	// Rights is asked again by calls that last.
 	Rights Rights
+	// History answers how agents were, and keeps labels on their versions.
+	History *history.Reader
 }
 
 // change makes the change that req asks for: all of a handler for the methods that

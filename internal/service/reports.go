@@ -7,13 +7,15 @@ import (
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/audit"
 	"github.com/agentsvc/agentsvc/internal/audit/ledger"
+	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/resource"
 )
 
 // Audit serves the history.
 type Audit struct {
-	Reader *audit.Reader
-	Prover *ledger.Prover
+	Reader  *audit.Reader
+	Prover  *ledger.Prover
+	History *history.Reader
 }
 
 var _ agentsvcv1connect.AuditServiceHandler = (*Audit)(nil)

@@ -1639,9 +1639,14 @@ type RollbackAgentVersionRequest struct {
 	// version_hash of the version to bring back.
 	VersionHash *string `protobuf:"bytes,2,opt,name=version_hash,json=versionHash,proto3,oneof" json:"version_hash,omitempty"`
 	// Who, why and how; never sent to the vendor.
-	Mutation      *MutationOptions `protobuf:"bytes,100,opt,name=mutation,proto3" json:"mutation,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Mutation *MutationOptions `protobuf:"bytes,100,opt,name=mutation,proto3" json:"mutation,omitempty"`
+	// Instead of version_hash: the label of the version to bring back, which is the version that it is on when the change is accepted.
+	VersionLabel string `protobuf:"bytes,101,opt,name=version_label,json=versionLabel,proto3" json:"version_label,omitempty"`
+	// Instead of version_hash: the operation of a rollback, of which that is brought back which it replaced. Refused with
+	// FAILED_PRECONDITION if the agent was changed since: name the version to lose those changes, too.
+	UndoOperationId string `protobuf:"bytes,102,opt,name=undo_operation_id,json=undoOperationId,proto3" json:"undo_operation_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *RollbackAgentVersionRequest) Reset() {
@@ -1693,6 +1698,20 @@ func (x *RollbackAgentVersionRequest) GetMutation() *MutationOptions {
 		return x.Mutation
 	}
 	return nil
+}
+
+func (x *RollbackAgentVersionRequest) GetVersionLabel() string {
+	if x != nil {
+		return x.VersionLabel
+	}
+	return ""
+}
+
+func (x *RollbackAgentVersionRequest) GetUndoOperationId() string {
+	if x != nil {
+		return x.UndoOperationId
+	}
+	return ""
 }
 
 type RollbackAgentVersionResponse struct {
@@ -1861,7 +1880,7 @@ var File_agentsvc_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fagentsvc/v1/agent_service.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/agent.proto\x1a\x1dagentsvc/v1/agent_batch.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/freshness.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x16agentsvc/v1/page.proto\x1a\x16agentsvc/v1/wait.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n" +
+	"\x1fagentsvc/v1/agent_service.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/agent.proto\x1a\x1dagentsvc/v1/agent_batch.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/freshness.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x16agentsvc/v1/page.proto\x1a\x1fagentsvc/v1/version_label.proto\x1a\x16agentsvc/v1/wait.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n" +
 	"\x11ListAgentsRequest\x12(\n" +
 	"\ronly_deployed\x18\x01 \x01(\bH\x00R\fonlyDeployed\x88\x01\x01\x12$\n" +
 	"\x04page\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x01H\x01R\x04page\x88\x01\x01\x12*\n" +
@@ -2056,12 +2075,15 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18e \x01(\tB\x04\xa0\xbb\x18\x01R\rnextPageToken\x12#\n" +
 	"\n" +
 	"total_size\x18f \x01(\x05B\x04\xa0\xbb\x18\x01R\ttotalSize\x12:\n" +
-	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\xc3\x01\n" +
+	"\tfreshness\x18g \x01(\v2\x16.agentsvc.v1.FreshnessB\x04\xa0\xbb\x18\x01R\tfreshness\"\x95\x04\n" +
 	"\x1bRollbackAgentVersionRequest\x12\x1c\n" +
-	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\x125\n" +
-	"\fversion_hash\x18\x02 \x01(\tB\r\xbaH\n" +
-	"\xc8\x01\x01r\x05\x10\x01\x18\x80\x01H\x00R\vversionHash\x88\x01\x01\x12>\n" +
-	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutationB\x0f\n" +
+	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\x122\n" +
+	"\fversion_hash\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01H\x00R\vversionHash\x88\x01\x01\x12>\n" +
+	"\bmutation\x18d \x01(\v2\x1c.agentsvc.v1.MutationOptionsB\x04\xa0\xbb\x18\x01R\bmutation\x120\n" +
+	"\rversion_label\x18e \x01(\tB\v\xbaH\x04r\x02\x18?\xa0\xbb\x18\x01R\fversionLabel\x12;\n" +
+	"\x11undo_operation_id\x18f \x01(\tB\x0f\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01\xa0\xbb\x18\x01R\x0fundoOperationId:\xe3\x01\xbaH\xdf\x01\x1a\xdc\x01\n" +
+	"\x10version_hash.one\x12Sexactly one of version_hash, version_label and undo_operation_id says which version\x1as(has(this.version_hash) ? 1 : 0) + (this.version_label != '' ? 1 : 0) + (this.undo_operation_id != '' ? 1 : 0) == 1B\x0f\n" +
 	"\r_version_hash\"\xd0\x01\n" +
 	"\x1cRollbackAgentVersionResponse\x12;\n" +
 	"\faudit_header\x18\x01 \x01(\v2\x18.agentsvc.v1.AuditHeaderR\vauditHeader\x12&\n" +
@@ -2072,7 +2094,7 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"t\n" +
 	"\x11WaitAgentResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xf5\x13\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x9c\x17\n" +
 	"\fAgentService\x12s\n" +
 	"\n" +
 	"ListAgents\x12\x1e.agentsvc.v1.ListAgentsRequest\x1a\x1f.agentsvc.v1.ListAgentsResponse\"$\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/gen-ai/agents\x90\x02\x01\x12\x83\x01\n" +
@@ -2124,7 +2146,13 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x11ListAgentVersions\x12%.agentsvc.v1.ListAgentVersionsRequest\x1a&.agentsvc.v1.ListAgentVersionsResponse\"C\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/agents/{uuid}/versions\x90\x02\x01\x12\xcb\x01\n" +
 	"\x14RollbackAgentVersion\x12(.agentsvc.v1.RollbackAgentVersionRequest\x1a).agentsvc.v1.RollbackAgentVersionResponse\"^\xa2\xbb\x18.\b\x05\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x02(\x01B\x15AgentService.GetAgentp\x02\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versions\x12e\n" +
+	"\x05agent\x12\x04uuid\x18\x02(\x01B\x15AgentService.GetAgentp\x02\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versions\x12\x8d\x01\n" +
+	"\x16ListAgentVersionLabels\x12*.agentsvc.v1.ListAgentVersionLabelsRequest\x1a+.agentsvc.v1.ListAgentVersionLabelsResponse\"\x1a\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x01\x90\x02\x01\x12\x84\x01\n" +
+	"\x14SetAgentVersionLabel\x12(.agentsvc.v1.SetAgentVersionLabelRequest\x1a).agentsvc.v1.SetAgentVersionLabelResponse\"\x17\xa2\xbb\x18\x13\b\x05\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x02\x12\x8d\x01\n" +
+	"\x17DeleteAgentVersionLabel\x12+.agentsvc.v1.DeleteAgentVersionLabelRequest\x1a,.agentsvc.v1.DeleteAgentVersionLabelResponse\"\x17\xa2\xbb\x18\x13\b\x05\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x02\x12e\n" +
 	"\tWaitAgent\x12\x1d.agentsvc.v1.WaitAgentRequest\x1a\x1e.agentsvc.v1.WaitAgentResponse\"\x17\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x010\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
@@ -2182,6 +2210,12 @@ var file_agentsvc_v1_agent_service_proto_goTypes = []any{
 	(*AgentVersion)(nil),                            // 37: agentsvc.v1.AgentVersion
 	(*AuditHeader)(nil),                             // 38: agentsvc.v1.AuditHeader
 	(*WaitProgress)(nil),                            // 39: agentsvc.v1.WaitProgress
+	(*ListAgentVersionLabelsRequest)(nil),           // 40: agentsvc.v1.ListAgentVersionLabelsRequest
+	(*SetAgentVersionLabelRequest)(nil),             // 41: agentsvc.v1.SetAgentVersionLabelRequest
+	(*DeleteAgentVersionLabelRequest)(nil),          // 42: agentsvc.v1.DeleteAgentVersionLabelRequest
+	(*ListAgentVersionLabelsResponse)(nil),          // 43: agentsvc.v1.ListAgentVersionLabelsResponse
+	(*SetAgentVersionLabelResponse)(nil),            // 44: agentsvc.v1.SetAgentVersionLabelResponse
+	(*DeleteAgentVersionLabelResponse)(nil),         // 45: agentsvc.v1.DeleteAgentVersionLabelResponse
 }
 var file_agentsvc_v1_agent_service_proto_depIdxs = []int32{
 	22, // 0: agentsvc.v1.ListAgentsRequest.max_staleness:type_name -> google.protobuf.Duration
@@ -2238,20 +2272,26 @@ var file_agentsvc_v1_agent_service_proto_depIdxs = []int32{
 	14, // 51: agentsvc.v1.AgentService.GetAgentUsage:input_type -> agentsvc.v1.GetAgentUsageRequest
 	16, // 52: agentsvc.v1.AgentService.ListAgentVersions:input_type -> agentsvc.v1.ListAgentVersionsRequest
 	18, // 53: agentsvc.v1.AgentService.RollbackAgentVersion:input_type -> agentsvc.v1.RollbackAgentVersionRequest
-	20, // 54: agentsvc.v1.AgentService.WaitAgent:input_type -> agentsvc.v1.WaitAgentRequest
-	1,  // 55: agentsvc.v1.AgentService.ListAgents:output_type -> agentsvc.v1.ListAgentsResponse
-	3,  // 56: agentsvc.v1.AgentService.GetAgent:output_type -> agentsvc.v1.GetAgentResponse
-	5,  // 57: agentsvc.v1.AgentService.CreateAgent:output_type -> agentsvc.v1.CreateAgentResponse
-	7,  // 58: agentsvc.v1.AgentService.UpdateAgent:output_type -> agentsvc.v1.UpdateAgentResponse
-	9,  // 59: agentsvc.v1.AgentService.BatchUpdateAgents:output_type -> agentsvc.v1.BatchUpdateAgentsResponse
-	11, // 60: agentsvc.v1.AgentService.DeleteAgent:output_type -> agentsvc.v1.DeleteAgentResponse
-	13, // 61: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:output_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
-	15, // 62: agentsvc.v1.AgentService.GetAgentUsage:output_type -> agentsvc.v1.GetAgentUsageResponse
-	17, // 63: agentsvc.v1.AgentService.ListAgentVersions:output_type -> agentsvc.v1.ListAgentVersionsResponse
-	19, // 64: agentsvc.v1.AgentService.RollbackAgentVersion:output_type -> agentsvc.v1.RollbackAgentVersionResponse
-	21, // 65: agentsvc.v1.AgentService.WaitAgent:output_type -> agentsvc.v1.WaitAgentResponse
-	55, // [55:66] is the sub-list for method output_type
-	44, // [44:55] is the sub-list for method input_type
+	40, // 54: agentsvc.v1.AgentService.ListAgentVersionLabels:input_type -> agentsvc.v1.ListAgentVersionLabelsRequest
+	41, // 55: agentsvc.v1.AgentService.SetAgentVersionLabel:input_type -> agentsvc.v1.SetAgentVersionLabelRequest
+	42, // 56: agentsvc.v1.AgentService.DeleteAgentVersionLabel:input_type -> agentsvc.v1.DeleteAgentVersionLabelRequest
+	20, // 57: agentsvc.v1.AgentService.WaitAgent:input_type -> agentsvc.v1.WaitAgentRequest
+	1,  // 58: agentsvc.v1.AgentService.ListAgents:output_type -> agentsvc.v1.ListAgentsResponse
+	3,  // 59: agentsvc.v1.AgentService.GetAgent:output_type -> agentsvc.v1.GetAgentResponse
+	5,  // 60: agentsvc.v1.AgentService.CreateAgent:output_type -> agentsvc.v1.CreateAgentResponse
+	7,  // 61: agentsvc.v1.AgentService.UpdateAgent:output_type -> agentsvc.v1.UpdateAgentResponse
+	9,  // 62: agentsvc.v1.AgentService.BatchUpdateAgents:output_type -> agentsvc.v1.BatchUpdateAgentsResponse
+	11, // 63: agentsvc.v1.AgentService.DeleteAgent:output_type -> agentsvc.v1.DeleteAgentResponse
+	13, // 64: agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility:output_type -> agentsvc.v1.UpdateAgentDeploymentVisibilityResponse
+	15, // 65: agentsvc.v1.AgentService.GetAgentUsage:output_type -> agentsvc.v1.GetAgentUsageResponse
+	17, // 66: agentsvc.v1.AgentService.ListAgentVersions:output_type -> agentsvc.v1.ListAgentVersionsResponse
+	19, // 67: agentsvc.v1.AgentService.RollbackAgentVersion:output_type -> agentsvc.v1.RollbackAgentVersionResponse
+	43, // 68: agentsvc.v1.AgentService.ListAgentVersionLabels:output_type -> agentsvc.v1.ListAgentVersionLabelsResponse
+	44, // 69: agentsvc.v1.AgentService.SetAgentVersionLabel:output_type -> agentsvc.v1.SetAgentVersionLabelResponse
+	45, // 70: agentsvc.v1.AgentService.DeleteAgentVersionLabel:output_type -> agentsvc.v1.DeleteAgentVersionLabelResponse
+	21, // 71: agentsvc.v1.AgentService.WaitAgent:output_type -> agentsvc.v1.WaitAgentResponse
+	58, // [58:72] is the sub-list for method output_type
+	44, // [44:58] is the sub-list for method input_type
 	44, // [44:44] is the sub-list for extension type_name
 	44, // [44:44] is the sub-list for extension extendee
 	0,  // [0:44] is the sub-list for field type_name
@@ -2269,6 +2309,7 @@ func file_agentsvc_v1_agent_service_proto_init() {
 	file_agentsvc_v1_mutation_proto_init()
 	file_agentsvc_v1_operation_proto_init()
 	file_agentsvc_v1_page_proto_init()
+	file_agentsvc_v1_version_label_proto_init()
 	file_agentsvc_v1_wait_proto_init()
 	file_agentsvc_v1_agent_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_agentsvc_v1_agent_service_proto_msgTypes[4].OneofWrappers = []any{}

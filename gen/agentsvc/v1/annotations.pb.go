@@ -360,7 +360,9 @@ type Target struct {
 	// Where the request is like this, the field names nothing of the kinds.
 	Except *Condition `protobuf:"bytes,9,opt,name=except,proto3" json:"except,omitempty"`
 	// Path of the request field that holds the kind, in place of `kind`.
-	KindField     string `protobuf:"bytes,10,opt,name=kind_field,json=kindField,proto3" json:"kind_field,omitempty"`
+	KindField string `protobuf:"bytes,10,opt,name=kind_field,json=kindField,proto3" json:"kind_field,omitempty"`
+	// The field may name what is deleted, as well: the method reads history.
+	OrDeleted     bool `protobuf:"varint,12,opt,name=or_deleted,json=orDeleted,proto3" json:"or_deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -463,6 +465,13 @@ func (x *Target) GetKindField() string {
 		return x.KindField
 	}
 	return ""
+}
+
+func (x *Target) GetOrDeleted() bool {
+	if x != nil {
+		return x.OrDeleted
+	}
+	return false
 }
 
 // Subject is what a change is about, where that is not its first target.
@@ -1094,7 +1103,7 @@ var File_agentsvc_v1_annotations_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\n" +
-	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\xa9\x02\n" +
+	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\xc8\x02\n" +
 	"\x06Target\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12%\n" +
@@ -1107,7 +1116,9 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\x12\x1d\n" +
 	"\n" +
 	"kind_field\x18\n" +
-	" \x01(\tR\tkindField\"G\n" +
+	" \x01(\tR\tkindField\x12\x1d\n" +
+	"\n" +
+	"or_deleted\x18\f \x01(\bR\torDeleted\"G\n" +
 	"\aSubject\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +

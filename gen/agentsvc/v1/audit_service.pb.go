@@ -563,7 +563,7 @@ var File_agentsvc_v1_audit_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_audit_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cagentsvc/v1/audit_seal.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\b\n" +
+	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1fagentsvc/v1/agent_history.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cagentsvc/v1/audit_seal.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1fagentsvc/v1/route_history.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\b\n" +
 	"\n" +
 	"AuditEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
@@ -616,12 +616,23 @@ const file_agentsvc_v1_audit_service_proto_rawDesc = "" +
 	"\x06filter\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filter\"r\n" +
 	"\x17ListAuditEventsResponse\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.agentsvc.v1.AuditEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb7\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x95\t\n" +
 	"\fAuditService\x12i\n" +
 	"\x0fListAuditEvents\x12#.agentsvc.v1.ListAuditEventsRequest\x1a$.agentsvc.v1.ListAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12c\n" +
 	"\rGetCheckpoint\x12!.agentsvc.v1.GetCheckpointRequest\x1a\".agentsvc.v1.GetCheckpointResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01\x12i\n" +
 	"\x0fProveAuditEvent\x12#.agentsvc.v1.ProveAuditEventRequest\x1a$.agentsvc.v1.ProveAuditEventResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x01\x90\x02\x01\x12l\n" +
-	"\x10ProveConsistency\x12$.agentsvc.v1.ProveConsistencyRequest\x1a%.agentsvc.v1.ProveConsistencyResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x10ProveConsistency\x12$.agentsvc.v1.ProveConsistencyRequest\x1a%.agentsvc.v1.ProveConsistencyResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01\x12}\n" +
+	"\x10ListAgentHistory\x12$.agentsvc.v1.ListAgentHistoryRequest\x1a%.agentsvc.v1.ListAgentHistoryResponse\"\x1c\xa2\xbb\x18\x15\b\x01\x12\x11\n" +
+	"\x05agent\x12\x04uuid\x18\x01`\x01\x90\x02\x01\x12q\n" +
+	"\fGetAgentAsOf\x12 .agentsvc.v1.GetAgentAsOfRequest\x1a!.agentsvc.v1.GetAgentAsOfResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
+	"\x05agent\x12\x04uuid\x18\x01`\x01\x90\x02\x01\x12\x80\x01\n" +
+	"\x11DiffAgentVersions\x12%.agentsvc.v1.DiffAgentVersionsRequest\x1a&.agentsvc.v1.DiffAgentVersionsResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
+	"\x05agent\x12\x04uuid\x18\x01`\x01\x90\x02\x01\x12l\n" +
+	"\x10ListRouteHistory\x12$.agentsvc.v1.ListRouteHistoryRequest\x1a%.agentsvc.v1.ListRouteHistoryResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12y\n" +
+	"\rGetRouteGraph\x12!.agentsvc.v1.GetRouteGraphRequest\x1a\".agentsvc.v1.GetRouteGraphResponse\"!\xa2\xbb\x18\x1a\b\x02\x12\x16\n" +
+	"\x05agent\x12\troot_uuid\x18\x01`\x01\x90\x02\x01\x12~\n" +
+	"\x11PreflightRollback\x12%.agentsvc.v1.PreflightRollbackRequest\x1a&.agentsvc.v1.PreflightRollbackResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x01\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_audit_service_proto_rawDescOnce sync.Once
@@ -638,24 +649,36 @@ func file_agentsvc_v1_audit_service_proto_rawDescGZIP() []byte {
 var file_agentsvc_v1_audit_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_agentsvc_v1_audit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_agentsvc_v1_audit_service_proto_goTypes = []any{
-	(AuditEvent_Outcome)(0),          // 0: agentsvc.v1.AuditEvent.Outcome
-	(AuditEvent_Origin)(0),           // 1: agentsvc.v1.AuditEvent.Origin
-	(*AuditEvent)(nil),               // 2: agentsvc.v1.AuditEvent
-	(*FieldChange)(nil),              // 3: agentsvc.v1.FieldChange
-	(*ListAuditEventsRequest)(nil),   // 4: agentsvc.v1.ListAuditEventsRequest
-	(*ListAuditEventsResponse)(nil),  // 5: agentsvc.v1.ListAuditEventsResponse
-	(*timestamppb.Timestamp)(nil),    // 6: google.protobuf.Timestamp
-	(Action)(0),                      // 7: agentsvc.v1.Action
-	(*ResourceRef)(nil),              // 8: agentsvc.v1.ResourceRef
-	(ErrorReason)(0),                 // 9: agentsvc.v1.ErrorReason
-	(*structpb.Struct)(nil),          // 10: google.protobuf.Struct
-	(*structpb.Value)(nil),           // 11: google.protobuf.Value
-	(*GetCheckpointRequest)(nil),     // 12: agentsvc.v1.GetCheckpointRequest
-	(*ProveAuditEventRequest)(nil),   // 13: agentsvc.v1.ProveAuditEventRequest
-	(*ProveConsistencyRequest)(nil),  // 14: agentsvc.v1.ProveConsistencyRequest
-	(*GetCheckpointResponse)(nil),    // 15: agentsvc.v1.GetCheckpointResponse
-	(*ProveAuditEventResponse)(nil),  // 16: agentsvc.v1.ProveAuditEventResponse
-	(*ProveConsistencyResponse)(nil), // 17: agentsvc.v1.ProveConsistencyResponse
+	(AuditEvent_Outcome)(0),           // 0: agentsvc.v1.AuditEvent.Outcome
+	(AuditEvent_Origin)(0),            // 1: agentsvc.v1.AuditEvent.Origin
+	(*AuditEvent)(nil),                // 2: agentsvc.v1.AuditEvent
+	(*FieldChange)(nil),               // 3: agentsvc.v1.FieldChange
+	(*ListAuditEventsRequest)(nil),    // 4: agentsvc.v1.ListAuditEventsRequest
+	(*ListAuditEventsResponse)(nil),   // 5: agentsvc.v1.ListAuditEventsResponse
+	(*timestamppb.Timestamp)(nil),     // 6: google.protobuf.Timestamp
+	(Action)(0),                       // 7: agentsvc.v1.Action
+	(*ResourceRef)(nil),               // 8: agentsvc.v1.ResourceRef
+	(ErrorReason)(0),                  // 9: agentsvc.v1.ErrorReason
+	(*structpb.Struct)(nil),           // 10: google.protobuf.Struct
+	(*structpb.Value)(nil),            // 11: google.protobuf.Value
+	(*GetCheckpointRequest)(nil),      // 12: agentsvc.v1.GetCheckpointRequest
+	(*ProveAuditEventRequest)(nil),    // 13: agentsvc.v1.ProveAuditEventRequest
+	(*ProveConsistencyRequest)(nil),   // 14: agentsvc.v1.ProveConsistencyRequest
+	(*ListAgentHistoryRequest)(nil),   // 15: agentsvc.v1.ListAgentHistoryRequest
+	(*GetAgentAsOfRequest)(nil),       // 16: agentsvc.v1.GetAgentAsOfRequest
+	(*DiffAgentVersionsRequest)(nil),  // 17: agentsvc.v1.DiffAgentVersionsRequest
+	(*ListRouteHistoryRequest)(nil),   // 18: agentsvc.v1.ListRouteHistoryRequest
+	(*GetRouteGraphRequest)(nil),      // 19: agentsvc.v1.GetRouteGraphRequest
+	(*PreflightRollbackRequest)(nil),  // 20: agentsvc.v1.PreflightRollbackRequest
+	(*GetCheckpointResponse)(nil),     // 21: agentsvc.v1.GetCheckpointResponse
+	(*ProveAuditEventResponse)(nil),   // 22: agentsvc.v1.ProveAuditEventResponse
+	(*ProveConsistencyResponse)(nil),  // 23: agentsvc.v1.ProveConsistencyResponse
+	(*ListAgentHistoryResponse)(nil),  // 24: agentsvc.v1.ListAgentHistoryResponse
+	(*GetAgentAsOfResponse)(nil),      // 25: agentsvc.v1.GetAgentAsOfResponse
+	(*DiffAgentVersionsResponse)(nil), // 26: agentsvc.v1.DiffAgentVersionsResponse
+	(*ListRouteHistoryResponse)(nil),  // 27: agentsvc.v1.ListRouteHistoryResponse
+	(*GetRouteGraphResponse)(nil),     // 28: agentsvc.v1.GetRouteGraphResponse
+	(*PreflightRollbackResponse)(nil), // 29: agentsvc.v1.PreflightRollbackResponse
 }
 var file_agentsvc_v1_audit_service_proto_depIdxs = []int32{
 	6,  // 0: agentsvc.v1.AuditEvent.time:type_name -> google.protobuf.Timestamp
@@ -676,12 +699,24 @@ var file_agentsvc_v1_audit_service_proto_depIdxs = []int32{
 	12, // 15: agentsvc.v1.AuditService.GetCheckpoint:input_type -> agentsvc.v1.GetCheckpointRequest
 	13, // 16: agentsvc.v1.AuditService.ProveAuditEvent:input_type -> agentsvc.v1.ProveAuditEventRequest
 	14, // 17: agentsvc.v1.AuditService.ProveConsistency:input_type -> agentsvc.v1.ProveConsistencyRequest
-	5,  // 18: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
-	15, // 19: agentsvc.v1.AuditService.GetCheckpoint:output_type -> agentsvc.v1.GetCheckpointResponse
-	16, // 20: agentsvc.v1.AuditService.ProveAuditEvent:output_type -> agentsvc.v1.ProveAuditEventResponse
-	17, // 21: agentsvc.v1.AuditService.ProveConsistency:output_type -> agentsvc.v1.ProveConsistencyResponse
-	18, // [18:22] is the sub-list for method output_type
-	14, // [14:18] is the sub-list for method input_type
+	15, // 18: agentsvc.v1.AuditService.ListAgentHistory:input_type -> agentsvc.v1.ListAgentHistoryRequest
+	16, // 19: agentsvc.v1.AuditService.GetAgentAsOf:input_type -> agentsvc.v1.GetAgentAsOfRequest
+	17, // 20: agentsvc.v1.AuditService.DiffAgentVersions:input_type -> agentsvc.v1.DiffAgentVersionsRequest
+	18, // 21: agentsvc.v1.AuditService.ListRouteHistory:input_type -> agentsvc.v1.ListRouteHistoryRequest
+	19, // 22: agentsvc.v1.AuditService.GetRouteGraph:input_type -> agentsvc.v1.GetRouteGraphRequest
+	20, // 23: agentsvc.v1.AuditService.PreflightRollback:input_type -> agentsvc.v1.PreflightRollbackRequest
+	5,  // 24: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
+	21, // 25: agentsvc.v1.AuditService.GetCheckpoint:output_type -> agentsvc.v1.GetCheckpointResponse
+	22, // 26: agentsvc.v1.AuditService.ProveAuditEvent:output_type -> agentsvc.v1.ProveAuditEventResponse
+	23, // 27: agentsvc.v1.AuditService.ProveConsistency:output_type -> agentsvc.v1.ProveConsistencyResponse
+	24, // 28: agentsvc.v1.AuditService.ListAgentHistory:output_type -> agentsvc.v1.ListAgentHistoryResponse
+	25, // 29: agentsvc.v1.AuditService.GetAgentAsOf:output_type -> agentsvc.v1.GetAgentAsOfResponse
+	26, // 30: agentsvc.v1.AuditService.DiffAgentVersions:output_type -> agentsvc.v1.DiffAgentVersionsResponse
+	27, // 31: agentsvc.v1.AuditService.ListRouteHistory:output_type -> agentsvc.v1.ListRouteHistoryResponse
+	28, // 32: agentsvc.v1.AuditService.GetRouteGraph:output_type -> agentsvc.v1.GetRouteGraphResponse
+	29, // 33: agentsvc.v1.AuditService.PreflightRollback:output_type -> agentsvc.v1.PreflightRollbackResponse
+	24, // [24:34] is the sub-list for method output_type
+	14, // [14:24] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -692,10 +727,12 @@ func file_agentsvc_v1_audit_service_proto_init() {
 	if File_agentsvc_v1_audit_service_proto != nil {
 		return
 	}
+	file_agentsvc_v1_agent_history_proto_init()
 	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_audit_seal_proto_init()
 	file_agentsvc_v1_errors_proto_init()
 	file_agentsvc_v1_operation_proto_init()
+	file_agentsvc_v1_route_history_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

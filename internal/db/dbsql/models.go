@@ -23,6 +23,28 @@ type Account struct {
 	ProbeAt       *time.Time
 }
 
+type AgentLabelMove struct {
+	ID              int64
+	AgentUUID       uuid.UUID
+	Label           string
+	BeforeHash      *string
+	AfterHash       *string
+	BeforeProtected bool
+	AfterProtected  bool
+	Actor           string
+	Reason          string
+	MovedAt         time.Time
+}
+
+type AgentRollback struct {
+	OperationID  uuid.UUID
+	AgentUUID    uuid.UUID
+	ReplacedHash string
+	WantedHash   string
+	MadeHash     string
+	RecordedAt   time.Time
+}
+
 type AgentRoute struct {
 	ID         int64
 	Kind       string
@@ -37,6 +59,23 @@ type AgentRoute struct {
 	ClosedBy   *uuid.UUID
 }
 
+type AgentState struct {
+	ID          int64
+	AgentUUID   uuid.UUID
+	ValidFrom   time.Time
+	ValidTo     *time.Time
+	VersionHash string
+	Body        []byte
+	Partial     bool
+	Listed      bool
+	Routes      []byte
+	Children    []uuid.UUID
+	OperationID *uuid.UUID
+	Actor       *string
+	Reason      string
+	RecordedAt  time.Time
+}
+
 type AgentVersion struct {
 	AgentUUID       uuid.UUID
 	VersionHash     string
@@ -48,6 +87,16 @@ type AgentVersion struct {
 	OperationID     *uuid.UUID
 	Actor           *string
 	Reason          string
+}
+
+type AgentVersionLabel struct {
+	AgentUUID   uuid.UUID
+	Label       string
+	VersionHash string
+	Protected   bool
+	Actor       string
+	Reason      string
+	MovedAt     time.Time
 }
 
 type AuditCheckpoint struct {

@@ -19,9 +19,9 @@ const grants = `
 GRANT USAGE ON SCHEMA @schema TO @role;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA @schema TO @role;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA @schema TO @role;
-REVOKE ALL ON goose_db_version, audit_events, audit_leaves, audit_nodes, audit_checkpoints, audit_sinks, audit_holds FROM @role;
+REVOKE ALL ON goose_db_version, audit_events, audit_leaves, audit_nodes, audit_checkpoints, audit_sinks, audit_holds, agent_label_moves FROM @role;
 GRANT SELECT ON goose_db_version, audit_holds TO @role;
-GRANT SELECT, INSERT ON audit_events, audit_leaves, audit_nodes, audit_checkpoints TO @role;
+GRANT SELECT, INSERT ON audit_events, audit_leaves, audit_nodes, audit_checkpoints, agent_label_moves TO @role;
 GRANT SELECT, INSERT, UPDATE ON audit_sinks TO @role;
 REVOKE EXECUTE ON FUNCTION audit_drop_month(date) FROM @role;
 GRANT EXECUTE ON FUNCTION audit_ensure_partitions(integer) TO @role;

@@ -61,6 +61,15 @@ const (
 	// AgentServiceRollbackAgentVersionProcedure is the fully-qualified name of the AgentService's
 	// RollbackAgentVersion RPC.
 	AgentServiceRollbackAgentVersionProcedure = "/agentsvc.v1.AgentService/RollbackAgentVersion"
+	// AgentServiceListAgentVersionLabelsProcedure is the fully-qualified name of the AgentService's
+	// ListAgentVersionLabels RPC.
+	AgentServiceListAgentVersionLabelsProcedure = "/agentsvc.v1.AgentService/ListAgentVersionLabels"
+	// AgentServiceSetAgentVersionLabelProcedure is the fully-qualified name of the AgentService's
+	// SetAgentVersionLabel RPC.
+	AgentServiceSetAgentVersionLabelProcedure = "/agentsvc.v1.AgentService/SetAgentVersionLabel"
+	// AgentServiceDeleteAgentVersionLabelProcedure is the fully-qualified name of the AgentService's
+	// DeleteAgentVersionLabel RPC.
+	AgentServiceDeleteAgentVersionLabelProcedure = "/agentsvc.v1.AgentService/DeleteAgentVersionLabel"
 	// AgentServiceWaitAgentProcedure is the fully-qualified name of the AgentService's WaitAgent RPC.
 	AgentServiceWaitAgentProcedure = "/agentsvc.v1.AgentService/WaitAgent"
 )
@@ -95,9 +104,17 @@ type AgentServiceClient interface {
 	GetAgentUsage(context.Context, *v1.GetAgentUsageRequest) (*v1.GetAgentUsageResponse, error)
 	// ListAgentVersions answers the versions of an agent, the newest first.
 	ListAgentVersions(context.Context, *v1.ListAgentVersionsRequest) (*v1.ListAgentVersionsResponse, error)
-	// RollbackAgentVersion brings back the settings of an earlier version. The vendor refuses it when something
-	// that version attached no longer exists.
+	// RollbackAgentVersion brings back the settings of an earlier version: by its hash, by a label, or what an earlier
+	// rollback replaced, which undoes that. The vendor refuses it when something that version attached no longer exists:
+	// see AuditService.PreflightRollback.
 	RollbackAgentVersion(context.Context, *v1.RollbackAgentVersionRequest) (*v1.RollbackAgentVersionResponse, error)
+	// ListAgentVersionLabels answers the labels on an agent's versions.
+	ListAgentVersionLabels(context.Context, *v1.ListAgentVersionLabelsRequest) (*v1.ListAgentVersionLabelsResponse, error)
+	// SetAgentVersionLabel puts a label on a version of an agent, or moves it there. A label that is protected is an
+	// OWNER's to move. The vendor is not asked, unless the version is not known.
+	SetAgentVersionLabel(context.Context, *v1.SetAgentVersionLabelRequest) (*v1.SetAgentVersionLabelResponse, error)
+	// DeleteAgentVersionLabel takes a label off. One that is protected is an OWNER's to take off.
+	DeleteAgentVersionLabel(context.Context, *v1.DeleteAgentVersionLabelRequest) (*v1.DeleteAgentVersionLabelResponse, error)
 	// WaitAgent follows an agent until its deployment runs, or will not.
 	//
 	// The first message comes at once, another whenever something changes, and the last one when nothing more
@@ -181,6 +198,25 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("RollbackAgentVersion")),
 			connect.WithClientOptions(opts...),
 		),
+		listAgentVersionLabels: connect.NewClient[v1.ListAgentVersionLabelsRequest, v1.ListAgentVersionLabelsResponse](
+			httpClient,
+			baseURL+AgentServiceListAgentVersionLabelsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("ListAgentVersionLabels")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		setAgentVersionLabel: connect.NewClient[v1.SetAgentVersionLabelRequest, v1.SetAgentVersionLabelResponse](
+			httpClient,
+			baseURL+AgentServiceSetAgentVersionLabelProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("SetAgentVersionLabel")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteAgentVersionLabel: connect.NewClient[v1.DeleteAgentVersionLabelRequest, v1.DeleteAgentVersionLabelResponse](
+			httpClient,
+			baseURL+AgentServiceDeleteAgentVersionLabelProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("DeleteAgentVersionLabel")),
+			connect.WithClientOptions(opts...),
+		),
 		waitAgent: connect.NewClient[v1.WaitAgentRequest, v1.WaitAgentResponse](
 			httpClient,
 			baseURL+AgentServiceWaitAgentProcedure,
@@ -202,6 +238,9 @@ type agentServiceClient struct {
 	getAgentUsage                   *connect.Client[v1.GetAgentUsageRequest, v1.GetAgentUsageResponse]
 	listAgentVersions               *connect.Client[v1.ListAgentVersionsRequest, v1.ListAgentVersionsResponse]
 	rollbackAgentVersion            *connect.Client[v1.RollbackAgentVersionRequest, v1.RollbackAgentVersionResponse]
+	listAgentVersionLabels          *connect.Client[v1.ListAgentVersionLabelsRequest, v1.ListAgentVersionLabelsResponse]
+	setAgentVersionLabel            *connect.Client[v1.SetAgentVersionLabelRequest, v1.SetAgentVersionLabelResponse]
+	deleteAgentVersionLabel         *connect.Client[v1.DeleteAgentVersionLabelRequest, v1.DeleteAgentVersionLabelResponse]
 	waitAgent                       *connect.Client[v1.WaitAgentRequest, v1.WaitAgentResponse]
 }
 
@@ -295,6 +334,33 @@ func (c *agentServiceClient) RollbackAgentVersion(ctx context.Context, req *v1.R
 	return nil, err
 }
 
+// ListAgentVersionLabels calls agentsvc.v1.AgentService.ListAgentVersionLabels.
+func (c *agentServiceClient) ListAgentVersionLabels(ctx context.Context, req *v1.ListAgentVersionLabelsRequest) (*v1.ListAgentVersionLabelsResponse, error) {
+	response, err := c.listAgentVersionLabels.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetAgentVersionLabel calls agentsvc.v1.AgentService.SetAgentVersionLabel.
+func (c *agentServiceClient) SetAgentVersionLabel(ctx context.Context, req *v1.SetAgentVersionLabelRequest) (*v1.SetAgentVersionLabelResponse, error) {
+	response, err := c.setAgentVersionLabel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeleteAgentVersionLabel calls agentsvc.v1.AgentService.DeleteAgentVersionLabel.
+func (c *agentServiceClient) DeleteAgentVersionLabel(ctx context.Context, req *v1.DeleteAgentVersionLabelRequest) (*v1.DeleteAgentVersionLabelResponse, error) {
+	response, err := c.deleteAgentVersionLabel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // WaitAgent calls agentsvc.v1.AgentService.WaitAgent.
 func (c *agentServiceClient) WaitAgent(ctx context.Context, req *v1.WaitAgentRequest) (*connect.ServerStreamForClient[v1.WaitAgentResponse], error) {
 	return c.waitAgent.CallServerStream(ctx, connect.NewRequest(req))
@@ -330,9 +396,17 @@ type AgentServiceHandler interface {
 	GetAgentUsage(context.Context, *v1.GetAgentUsageRequest) (*v1.GetAgentUsageResponse, error)
 	// ListAgentVersions answers the versions of an agent, the newest first.
 	ListAgentVersions(context.Context, *v1.ListAgentVersionsRequest) (*v1.ListAgentVersionsResponse, error)
-	// RollbackAgentVersion brings back the settings of an earlier version. The vendor refuses it when something
-	// that version attached no longer exists.
+	// RollbackAgentVersion brings back the settings of an earlier version: by its hash, by a label, or what an earlier
+	// rollback replaced, which undoes that. The vendor refuses it when something that version attached no longer exists:
+	// see AuditService.PreflightRollback.
 	RollbackAgentVersion(context.Context, *v1.RollbackAgentVersionRequest) (*v1.RollbackAgentVersionResponse, error)
+	// ListAgentVersionLabels answers the labels on an agent's versions.
+	ListAgentVersionLabels(context.Context, *v1.ListAgentVersionLabelsRequest) (*v1.ListAgentVersionLabelsResponse, error)
+	// SetAgentVersionLabel puts a label on a version of an agent, or moves it there. A label that is protected is an
+	// OWNER's to move. The vendor is not asked, unless the version is not known.
+	SetAgentVersionLabel(context.Context, *v1.SetAgentVersionLabelRequest) (*v1.SetAgentVersionLabelResponse, error)
+	// DeleteAgentVersionLabel takes a label off. One that is protected is an OWNER's to take off.
+	DeleteAgentVersionLabel(context.Context, *v1.DeleteAgentVersionLabelRequest) (*v1.DeleteAgentVersionLabelResponse, error)
 	// WaitAgent follows an agent until its deployment runs, or will not.
 	//
 	// The first message comes at once, another whenever something changes, and the last one when nothing more
@@ -412,6 +486,25 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("RollbackAgentVersion")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceListAgentVersionLabelsHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceListAgentVersionLabelsProcedure,
+		svc.ListAgentVersionLabels,
+		connect.WithSchema(agentServiceMethods.ByName("ListAgentVersionLabels")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceSetAgentVersionLabelHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceSetAgentVersionLabelProcedure,
+		svc.SetAgentVersionLabel,
+		connect.WithSchema(agentServiceMethods.ByName("SetAgentVersionLabel")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceDeleteAgentVersionLabelHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceDeleteAgentVersionLabelProcedure,
+		svc.DeleteAgentVersionLabel,
+		connect.WithSchema(agentServiceMethods.ByName("DeleteAgentVersionLabel")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceWaitAgentHandler := connect.NewServerStreamHandlerSimple(
 		AgentServiceWaitAgentProcedure,
 		svc.WaitAgent,
@@ -440,6 +533,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceListAgentVersionsHandler.ServeHTTP(w, r)
 		case AgentServiceRollbackAgentVersionProcedure:
 			agentServiceRollbackAgentVersionHandler.ServeHTTP(w, r)
+		case AgentServiceListAgentVersionLabelsProcedure:
+			agentServiceListAgentVersionLabelsHandler.ServeHTTP(w, r)
+		case AgentServiceSetAgentVersionLabelProcedure:
+			agentServiceSetAgentVersionLabelHandler.ServeHTTP(w, r)
+		case AgentServiceDeleteAgentVersionLabelProcedure:
+			agentServiceDeleteAgentVersionLabelHandler.ServeHTTP(w, r)
 		case AgentServiceWaitAgentProcedure:
 			agentServiceWaitAgentHandler.ServeHTTP(w, r)
 		default:
@@ -489,6 +588,18 @@ func (UnimplementedAgentServiceHandler) ListAgentVersions(context.Context, *v1.L
 
 func (UnimplementedAgentServiceHandler) RollbackAgentVersion(context.Context, *v1.RollbackAgentVersionRequest) (*v1.RollbackAgentVersionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.RollbackAgentVersion is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) ListAgentVersionLabels(context.Context, *v1.ListAgentVersionLabelsRequest) (*v1.ListAgentVersionLabelsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.ListAgentVersionLabels is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) SetAgentVersionLabel(context.Context, *v1.SetAgentVersionLabelRequest) (*v1.SetAgentVersionLabelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.SetAgentVersionLabel is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) DeleteAgentVersionLabel(context.Context, *v1.DeleteAgentVersionLabelRequest) (*v1.DeleteAgentVersionLabelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AgentService.DeleteAgentVersionLabel is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) WaitAgent(context.Context, *v1.WaitAgentRequest, *connect.ServerStream[v1.WaitAgentResponse]) error {

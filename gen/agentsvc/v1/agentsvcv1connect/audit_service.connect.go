@@ -45,6 +45,24 @@ const (
 	// AuditServiceProveConsistencyProcedure is the fully-qualified name of the AuditService's
 	// ProveConsistency RPC.
 	AuditServiceProveConsistencyProcedure = "/agentsvc.v1.AuditService/ProveConsistency"
+	// AuditServiceListAgentHistoryProcedure is the fully-qualified name of the AuditService's
+	// ListAgentHistory RPC.
+	AuditServiceListAgentHistoryProcedure = "/agentsvc.v1.AuditService/ListAgentHistory"
+	// AuditServiceGetAgentAsOfProcedure is the fully-qualified name of the AuditService's GetAgentAsOf
+	// RPC.
+	AuditServiceGetAgentAsOfProcedure = "/agentsvc.v1.AuditService/GetAgentAsOf"
+	// AuditServiceDiffAgentVersionsProcedure is the fully-qualified name of the AuditService's
+	// DiffAgentVersions RPC.
+	AuditServiceDiffAgentVersionsProcedure = "/agentsvc.v1.AuditService/DiffAgentVersions"
+	// AuditServiceListRouteHistoryProcedure is the fully-qualified name of the AuditService's
+	// ListRouteHistory RPC.
+	AuditServiceListRouteHistoryProcedure = "/agentsvc.v1.AuditService/ListRouteHistory"
+	// AuditServiceGetRouteGraphProcedure is the fully-qualified name of the AuditService's
+	// GetRouteGraph RPC.
+	AuditServiceGetRouteGraphProcedure = "/agentsvc.v1.AuditService/GetRouteGraph"
+	// AuditServicePreflightRollbackProcedure is the fully-qualified name of the AuditService's
+	// PreflightRollback RPC.
+	AuditServicePreflightRollbackProcedure = "/agentsvc.v1.AuditService/PreflightRollback"
 )
 
 // AuditServiceClient is a client for the agentsvc.v1.AuditService service.
@@ -61,6 +79,21 @@ type AuditServiceClient interface {
 	// ProveConsistency proves that the history of a newer checkpoint begins with that of an older one: nothing
 	// between them was changed, cut off or put in.
 	ProveConsistency(context.Context, *v1.ProveConsistencyRequest) (*v1.ProveConsistencyResponse, error)
+	// ListAgentHistory answers what happened to an agent, the newest first: its versions, routes, deployments, owners, keys
+	// and labels in one line of time, each with who, when and why. An agent that was deleted has its history still.
+	ListAgentHistory(context.Context, *v1.ListAgentHistoryRequest) (*v1.ListAgentHistoryResponse, error)
+	// GetAgentAsOf answers an agent as it was at a moment, with its routes. Before the first that is known of it, it is
+	// NOT_FOUND, with that time in metadata "earliest"; after it was deleted, with the time of that in "deleted".
+	GetAgentAsOf(context.Context, *v1.GetAgentAsOfRequest) (*v1.GetAgentAsOfResponse, error)
+	// DiffAgentVersions answers how two versions of an agent differ, field by field.
+	DiffAgentVersions(context.Context, *v1.DiffAgentVersionsRequest) (*v1.DiffAgentVersionsResponse, error)
+	// ListRouteHistory answers routes of the agents that the caller may see, and how long each held.
+	ListRouteHistory(context.Context, *v1.ListRouteHistoryRequest) (*v1.ListRouteHistoryResponse, error)
+	// GetRouteGraph answers where a conversation can go from an agent, or who routes to it, at a moment.
+	GetRouteGraph(context.Context, *v1.GetRouteGraphRequest) (*v1.GetRouteGraphResponse, error)
+	// PreflightRollback answers what bringing back a version of an agent would change, and what of it is not there any more.
+	// It changes nothing.
+	PreflightRollback(context.Context, *v1.PreflightRollbackRequest) (*v1.PreflightRollbackResponse, error)
 }
 
 // NewAuditServiceClient constructs a client for the agentsvc.v1.AuditService service. By default,
@@ -102,15 +135,63 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listAgentHistory: connect.NewClient[v1.ListAgentHistoryRequest, v1.ListAgentHistoryResponse](
+			httpClient,
+			baseURL+AuditServiceListAgentHistoryProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ListAgentHistory")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getAgentAsOf: connect.NewClient[v1.GetAgentAsOfRequest, v1.GetAgentAsOfResponse](
+			httpClient,
+			baseURL+AuditServiceGetAgentAsOfProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("GetAgentAsOf")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		diffAgentVersions: connect.NewClient[v1.DiffAgentVersionsRequest, v1.DiffAgentVersionsResponse](
+			httpClient,
+			baseURL+AuditServiceDiffAgentVersionsProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("DiffAgentVersions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listRouteHistory: connect.NewClient[v1.ListRouteHistoryRequest, v1.ListRouteHistoryResponse](
+			httpClient,
+			baseURL+AuditServiceListRouteHistoryProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ListRouteHistory")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getRouteGraph: connect.NewClient[v1.GetRouteGraphRequest, v1.GetRouteGraphResponse](
+			httpClient,
+			baseURL+AuditServiceGetRouteGraphProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("GetRouteGraph")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		preflightRollback: connect.NewClient[v1.PreflightRollbackRequest, v1.PreflightRollbackResponse](
+			httpClient,
+			baseURL+AuditServicePreflightRollbackProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("PreflightRollback")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // auditServiceClient implements AuditServiceClient.
 type auditServiceClient struct {
-	listAuditEvents  *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
-	getCheckpoint    *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
-	proveAuditEvent  *connect.Client[v1.ProveAuditEventRequest, v1.ProveAuditEventResponse]
-	proveConsistency *connect.Client[v1.ProveConsistencyRequest, v1.ProveConsistencyResponse]
+	listAuditEvents   *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
+	getCheckpoint     *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
+	proveAuditEvent   *connect.Client[v1.ProveAuditEventRequest, v1.ProveAuditEventResponse]
+	proveConsistency  *connect.Client[v1.ProveConsistencyRequest, v1.ProveConsistencyResponse]
+	listAgentHistory  *connect.Client[v1.ListAgentHistoryRequest, v1.ListAgentHistoryResponse]
+	getAgentAsOf      *connect.Client[v1.GetAgentAsOfRequest, v1.GetAgentAsOfResponse]
+	diffAgentVersions *connect.Client[v1.DiffAgentVersionsRequest, v1.DiffAgentVersionsResponse]
+	listRouteHistory  *connect.Client[v1.ListRouteHistoryRequest, v1.ListRouteHistoryResponse]
+	getRouteGraph     *connect.Client[v1.GetRouteGraphRequest, v1.GetRouteGraphResponse]
+	preflightRollback *connect.Client[v1.PreflightRollbackRequest, v1.PreflightRollbackResponse]
 }
 
 // ListAuditEvents calls agentsvc.v1.AuditService.ListAuditEvents.
@@ -149,6 +230,60 @@ func (c *auditServiceClient) ProveConsistency(ctx context.Context, req *v1.Prove
 	return nil, err
 }
 
+// ListAgentHistory calls agentsvc.v1.AuditService.ListAgentHistory.
+func (c *auditServiceClient) ListAgentHistory(ctx context.Context, req *v1.ListAgentHistoryRequest) (*v1.ListAgentHistoryResponse, error) {
+	response, err := c.listAgentHistory.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetAgentAsOf calls agentsvc.v1.AuditService.GetAgentAsOf.
+func (c *auditServiceClient) GetAgentAsOf(ctx context.Context, req *v1.GetAgentAsOfRequest) (*v1.GetAgentAsOfResponse, error) {
+	response, err := c.getAgentAsOf.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DiffAgentVersions calls agentsvc.v1.AuditService.DiffAgentVersions.
+func (c *auditServiceClient) DiffAgentVersions(ctx context.Context, req *v1.DiffAgentVersionsRequest) (*v1.DiffAgentVersionsResponse, error) {
+	response, err := c.diffAgentVersions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListRouteHistory calls agentsvc.v1.AuditService.ListRouteHistory.
+func (c *auditServiceClient) ListRouteHistory(ctx context.Context, req *v1.ListRouteHistoryRequest) (*v1.ListRouteHistoryResponse, error) {
+	response, err := c.listRouteHistory.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetRouteGraph calls agentsvc.v1.AuditService.GetRouteGraph.
+func (c *auditServiceClient) GetRouteGraph(ctx context.Context, req *v1.GetRouteGraphRequest) (*v1.GetRouteGraphResponse, error) {
+	response, err := c.getRouteGraph.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PreflightRollback calls agentsvc.v1.AuditService.PreflightRollback.
+func (c *auditServiceClient) PreflightRollback(ctx context.Context, req *v1.PreflightRollbackRequest) (*v1.PreflightRollbackResponse, error) {
+	response, err := c.preflightRollback.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AuditServiceHandler is an implementation of the agentsvc.v1.AuditService service.
 type AuditServiceHandler interface {
 	// ListAuditEvents answers the events that the caller may see, the newest first: those of their own
@@ -163,6 +298,21 @@ type AuditServiceHandler interface {
 	// ProveConsistency proves that the history of a newer checkpoint begins with that of an older one: nothing
 	// between them was changed, cut off or put in.
 	ProveConsistency(context.Context, *v1.ProveConsistencyRequest) (*v1.ProveConsistencyResponse, error)
+	// ListAgentHistory answers what happened to an agent, the newest first: its versions, routes, deployments, owners, keys
+	// and labels in one line of time, each with who, when and why. An agent that was deleted has its history still.
+	ListAgentHistory(context.Context, *v1.ListAgentHistoryRequest) (*v1.ListAgentHistoryResponse, error)
+	// GetAgentAsOf answers an agent as it was at a moment, with its routes. Before the first that is known of it, it is
+	// NOT_FOUND, with that time in metadata "earliest"; after it was deleted, with the time of that in "deleted".
+	GetAgentAsOf(context.Context, *v1.GetAgentAsOfRequest) (*v1.GetAgentAsOfResponse, error)
+	// DiffAgentVersions answers how two versions of an agent differ, field by field.
+	DiffAgentVersions(context.Context, *v1.DiffAgentVersionsRequest) (*v1.DiffAgentVersionsResponse, error)
+	// ListRouteHistory answers routes of the agents that the caller may see, and how long each held.
+	ListRouteHistory(context.Context, *v1.ListRouteHistoryRequest) (*v1.ListRouteHistoryResponse, error)
+	// GetRouteGraph answers where a conversation can go from an agent, or who routes to it, at a moment.
+	GetRouteGraph(context.Context, *v1.GetRouteGraphRequest) (*v1.GetRouteGraphResponse, error)
+	// PreflightRollback answers what bringing back a version of an agent would change, and what of it is not there any more.
+	// It changes nothing.
+	PreflightRollback(context.Context, *v1.PreflightRollbackRequest) (*v1.PreflightRollbackResponse, error)
 }
 
 // NewAuditServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -200,6 +350,48 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceListAgentHistoryHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceListAgentHistoryProcedure,
+		svc.ListAgentHistory,
+		connect.WithSchema(auditServiceMethods.ByName("ListAgentHistory")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceGetAgentAsOfHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceGetAgentAsOfProcedure,
+		svc.GetAgentAsOf,
+		connect.WithSchema(auditServiceMethods.ByName("GetAgentAsOf")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceDiffAgentVersionsHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceDiffAgentVersionsProcedure,
+		svc.DiffAgentVersions,
+		connect.WithSchema(auditServiceMethods.ByName("DiffAgentVersions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceListRouteHistoryHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceListRouteHistoryProcedure,
+		svc.ListRouteHistory,
+		connect.WithSchema(auditServiceMethods.ByName("ListRouteHistory")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceGetRouteGraphHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceGetRouteGraphProcedure,
+		svc.GetRouteGraph,
+		connect.WithSchema(auditServiceMethods.ByName("GetRouteGraph")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServicePreflightRollbackHandler := connect.NewUnaryHandlerSimple(
+		AuditServicePreflightRollbackProcedure,
+		svc.PreflightRollback,
+		connect.WithSchema(auditServiceMethods.ByName("PreflightRollback")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agentsvc.v1.AuditService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AuditServiceListAuditEventsProcedure:
@@ -210,6 +402,18 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 			auditServiceProveAuditEventHandler.ServeHTTP(w, r)
 		case AuditServiceProveConsistencyProcedure:
 			auditServiceProveConsistencyHandler.ServeHTTP(w, r)
+		case AuditServiceListAgentHistoryProcedure:
+			auditServiceListAgentHistoryHandler.ServeHTTP(w, r)
+		case AuditServiceGetAgentAsOfProcedure:
+			auditServiceGetAgentAsOfHandler.ServeHTTP(w, r)
+		case AuditServiceDiffAgentVersionsProcedure:
+			auditServiceDiffAgentVersionsHandler.ServeHTTP(w, r)
+		case AuditServiceListRouteHistoryProcedure:
+			auditServiceListRouteHistoryHandler.ServeHTTP(w, r)
+		case AuditServiceGetRouteGraphProcedure:
+			auditServiceGetRouteGraphHandler.ServeHTTP(w, r)
+		case AuditServicePreflightRollbackProcedure:
+			auditServicePreflightRollbackHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -233,4 +437,28 @@ func (UnimplementedAuditServiceHandler) ProveAuditEvent(context.Context, *v1.Pro
 
 func (UnimplementedAuditServiceHandler) ProveConsistency(context.Context, *v1.ProveConsistencyRequest) (*v1.ProveConsistencyResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ProveConsistency is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ListAgentHistory(context.Context, *v1.ListAgentHistoryRequest) (*v1.ListAgentHistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ListAgentHistory is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) GetAgentAsOf(context.Context, *v1.GetAgentAsOfRequest) (*v1.GetAgentAsOfResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.GetAgentAsOf is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) DiffAgentVersions(context.Context, *v1.DiffAgentVersionsRequest) (*v1.DiffAgentVersionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.DiffAgentVersions is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ListRouteHistory(context.Context, *v1.ListRouteHistoryRequest) (*v1.ListRouteHistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ListRouteHistory is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) GetRouteGraph(context.Context, *v1.GetRouteGraphRequest) (*v1.GetRouteGraphResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.GetRouteGraph is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) PreflightRollback(context.Context, *v1.PreflightRollbackRequest) (*v1.PreflightRollbackResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.PreflightRollback is not implemented"))
 }

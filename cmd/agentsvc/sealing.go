@@ -15,8 +15,8 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db"
 )
 
-// history is what seals the history and tells others of it: one replica at a time does each.
-type history struct {
+// sealing is what seals the history and tells others of it: one replica at a time does each.
+type sealing struct {
 	sealer *ledger.Sealer
 	sinks  []*sink.Sink
 	file   *sink.File // nil: none
@@ -24,15 +24,15 @@ type history struct {
 
 // newHistory prepares what the configuration asks for. stdout is for the history alone; the
 // log goes elsewhere.
-func newHistory(cfg config.Audit, store *db.Store, log *slog.Logger, stdout io.Writer) (*history, error) {
-	sealing := ledger.Config{Store: store, Log: log, CheckpointEvery: cfg.CheckpointEvery}
+func newSealing(cfg config.Audit, store *db.Store, log *slog.Logger, stdout io.Writer) (*sealing, error) {
+	sealed := ledger.Config{Store: store, Log: log, CheckpointEvery: cfg.CheckpointEvery}
 	if cfg.KeyFile != "" {
 		var err error
-		if sealing.Signers, err = evidence.LoadSigners(cfg.KeyFile); err != nil {
+		if sealed.Signers, err = evidence.LoadSigners(cfg.KeyFile); err != nil {
 			return nil, err
 		}
 	}
-	h := &history{sealer: ledger.NewSealer(sealing)}
+	h := &sealing{sealer: ledger.NewSealer(sealed)}
 	if cfg.CheckpointFile != "" {
 		h.file = &sink.File{Path: cfg.CheckpointFile, Store: store, Log: log}
 	}
@@ -50,7 +50,7 @@ func newHistory(cfg config.Audit, store *db.Store, log *slog.Logger, stdout io.W
 }
 
 // start has workers run it all until ctx is done.
-func (h *history) start(ctx context.Context, workers *errgroup.Group) {
+func (h *sealing) start(ctx context.Context, workers *errgroup.Group) {
 	workers.Go(func() error { return h.sealer.Run(ctx) })
 	for _, s := range h.sinks {
 		workers.Go(func() error { return s.Run(ctx) })
