@@ -128,16 +128,18 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 		}
 		a.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
+	history := audit.NewReader(store, tokens)
 	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens), Rights: rights},
-			&service.Audit{Reader: audit.NewReader(store, tokens)},
+			&service.Audit{Reader: history},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
+		Exporter:      history,
 		Resolve:       service.Resolve(copied, engine),
 		Log:           log,
 		Ready:         func(ctx context.Context) error { return schemaCurrent(ctx, pool) },

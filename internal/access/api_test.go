@@ -8,6 +8,7 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -48,7 +49,7 @@ func TestEveryMethodHasAWholeRule(t *testing.T) {
 				checkBatch(t, m)
 			}
 			// What is revealed is recorded, and nobody may keep it in a cache; streams are never cached.
-			if idempotent(t, m) != (reads(m) && !descriptor(m).IsStreamingServer()) {
+			if idempotent(t, m) != (reads(m) && !descriptor(t, m).IsStreamingServer()) {
 				t.Error("idempotency_level NO_SIDE_EFFECTS is for reads, and for all of them")
 			}
 			if id := m.Input.Descriptor().Fields().ByName("mutation"); (id != nil) != m.Durable() {
@@ -79,14 +80,18 @@ func reads(m *methods.Method) bool {
 	return m.Access.GetAction() == pb.Action_ACTION_LIST || m.Access.GetAction() == pb.Action_ACTION_READ
 }
 
-func descriptor(m *methods.Method) protoreflect.MethodDescriptor {
-	file := m.Input.Descriptor().ParentFile()
-	return file.Services().ByName(m.Name.Parent().Name()).Methods().ByName(m.Name.Name())
+func descriptor(t *testing.T, m *methods.Method) protoreflect.MethodDescriptor {
+	t.Helper()
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(m.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.(protoreflect.MethodDescriptor)
 }
 
 func idempotent(t *testing.T, m *methods.Method) bool {
 	t.Helper()
-	return descriptor(m).Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+	return descriptor(t, m).Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 func checkAction(t *testing.T, m *methods.Method) {

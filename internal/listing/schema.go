@@ -36,6 +36,9 @@ const (
 	Bool Type = "bool"
 	// Texts is a list of texts, of which (:) one is looked for.
 	Texts Type = "list of text"
+	// Words are those of a text, of which (:) some are looked for, in any order and case. SQL is
+	// the expression that an index has as a tsvector.
+	Words Type = "words"
 )
 
 // Field is one thing that callers may filter by.
@@ -48,6 +51,9 @@ type Field struct {
 	// use the index of the reference: Key is the reference, and Lookup the expression
 	// that finds it, with %s for the name. The name "" is of no row: Key is NULL.
 	Key, Lookup string
+	// Given, where there is one, is a condition that holds of every row that is found: that of
+	// a partial index.
+	Given string
 	// Values are those of an enum, as they are stored; Prefix may precede them in filters.
 	Values []string
 	Prefix string
@@ -74,6 +80,12 @@ func (s *Schema) field(name string) (Field, bool) {
 		return Field{}, false
 	}
 	return s.Fields[i], true
+}
+
+// Has says whether there is a field of that name.
+func (s *Schema) Has(name string) bool {
+	_, ok := s.field(name)
+	return ok
 }
 
 // names lists the fields with their types, for those who asked for another.

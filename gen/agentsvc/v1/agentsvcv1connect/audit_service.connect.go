@@ -36,6 +36,12 @@ const (
 	// AuditServiceListAuditEventsProcedure is the fully-qualified name of the AuditService's
 	// ListAuditEvents RPC.
 	AuditServiceListAuditEventsProcedure = "/agentsvc.v1.AuditService/ListAuditEvents"
+	// AuditServiceExportAuditEventsProcedure is the fully-qualified name of the AuditService's
+	// ExportAuditEvents RPC.
+	AuditServiceExportAuditEventsProcedure = "/agentsvc.v1.AuditService/ExportAuditEvents"
+	// AuditServiceSummarizeAuditEventsProcedure is the fully-qualified name of the AuditService's
+	// SummarizeAuditEvents RPC.
+	AuditServiceSummarizeAuditEventsProcedure = "/agentsvc.v1.AuditService/SummarizeAuditEvents"
 )
 
 // AuditServiceClient is a client for the agentsvc.v1.AuditService service.
@@ -43,6 +49,11 @@ type AuditServiceClient interface {
 	// ListAuditEvents answers the events that the caller may see, the newest first: those of their own
 	// teams, or all for auditors and administrators.
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
+	// ExportAuditEvents answers all events that the caller may see and a filter lets pass, the oldest first, as they were at
+	// one moment. It ends with a message that has `end`; without one, it is not whole. It can be resumed after any message.
+	ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest) (*connect.ServerStreamForClient[v1.ExportAuditEventsResponse], error)
+	// SummarizeAuditEvents counts the events that the caller may see.
+	SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error)
 }
 
 // NewAuditServiceClient constructs a client for the agentsvc.v1.AuditService service. By default,
@@ -63,12 +74,27 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		exportAuditEvents: connect.NewClient[v1.ExportAuditEventsRequest, v1.ExportAuditEventsResponse](
+			httpClient,
+			baseURL+AuditServiceExportAuditEventsProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ExportAuditEvents")),
+			connect.WithClientOptions(opts...),
+		),
+		summarizeAuditEvents: connect.NewClient[v1.SummarizeAuditEventsRequest, v1.SummarizeAuditEventsResponse](
+			httpClient,
+			baseURL+AuditServiceSummarizeAuditEventsProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("SummarizeAuditEvents")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // auditServiceClient implements AuditServiceClient.
 type auditServiceClient struct {
-	listAuditEvents *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
+	listAuditEvents      *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
+	exportAuditEvents    *connect.Client[v1.ExportAuditEventsRequest, v1.ExportAuditEventsResponse]
+	summarizeAuditEvents *connect.Client[v1.SummarizeAuditEventsRequest, v1.SummarizeAuditEventsResponse]
 }
 
 // ListAuditEvents calls agentsvc.v1.AuditService.ListAuditEvents.
@@ -80,11 +106,30 @@ func (c *auditServiceClient) ListAuditEvents(ctx context.Context, req *v1.ListAu
 	return nil, err
 }
 
+// ExportAuditEvents calls agentsvc.v1.AuditService.ExportAuditEvents.
+func (c *auditServiceClient) ExportAuditEvents(ctx context.Context, req *v1.ExportAuditEventsRequest) (*connect.ServerStreamForClient[v1.ExportAuditEventsResponse], error) {
+	return c.exportAuditEvents.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// SummarizeAuditEvents calls agentsvc.v1.AuditService.SummarizeAuditEvents.
+func (c *auditServiceClient) SummarizeAuditEvents(ctx context.Context, req *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error) {
+	response, err := c.summarizeAuditEvents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AuditServiceHandler is an implementation of the agentsvc.v1.AuditService service.
 type AuditServiceHandler interface {
 	// ListAuditEvents answers the events that the caller may see, the newest first: those of their own
 	// teams, or all for auditors and administrators.
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
+	// ExportAuditEvents answers all events that the caller may see and a filter lets pass, the oldest first, as they were at
+	// one moment. It ends with a message that has `end`; without one, it is not whole. It can be resumed after any message.
+	ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest, *connect.ServerStream[v1.ExportAuditEventsResponse]) error
+	// SummarizeAuditEvents counts the events that the caller may see.
+	SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error)
 }
 
 // NewAuditServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -101,10 +146,27 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceExportAuditEventsHandler := connect.NewServerStreamHandlerSimple(
+		AuditServiceExportAuditEventsProcedure,
+		svc.ExportAuditEvents,
+		connect.WithSchema(auditServiceMethods.ByName("ExportAuditEvents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceSummarizeAuditEventsHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceSummarizeAuditEventsProcedure,
+		svc.SummarizeAuditEvents,
+		connect.WithSchema(auditServiceMethods.ByName("SummarizeAuditEvents")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agentsvc.v1.AuditService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AuditServiceListAuditEventsProcedure:
 			auditServiceListAuditEventsHandler.ServeHTTP(w, r)
+		case AuditServiceExportAuditEventsProcedure:
+			auditServiceExportAuditEventsHandler.ServeHTTP(w, r)
+		case AuditServiceSummarizeAuditEventsProcedure:
+			auditServiceSummarizeAuditEventsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -116,4 +178,12 @@ type UnimplementedAuditServiceHandler struct{}
 
 func (UnimplementedAuditServiceHandler) ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ListAuditEvents is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest, *connect.ServerStream[v1.ExportAuditEventsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ExportAuditEvents is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.SummarizeAuditEvents is not implemented"))
 }
