@@ -82,8 +82,8 @@ func (s *Store) ExportAuditEvents(
 			return err
 		}
 		sql, args := what.statement()
-		// Not prepared under a name: a cursor's statement is planned for its arguments.
-		if _, err := tx.Exec(ctx, "DECLARE exported NO SCROLL CURSOR FOR "+sql, append([]any{pgx.QueryExecModeExec}, args.Values()...)...); err != nil {
+		// Not prepared under a name: each filter has another text.
+		if _, err := tx.Exec(ctx, "DECLARE exported NO SCROLL CURSOR FOR "+sql, append([]any{pgx.QueryExecModeDescribeExec}, args.Values()...)...); err != nil {
 			return err
 		}
 		return fetchAudit(ctx, tx, each)
