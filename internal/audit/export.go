@@ -195,20 +195,25 @@ func (e *export) read(ctx context.Context, store *db.Store, ready chan<- piece, 
 		}
 		return nil
 	}
-	err := store.ExportAuditEvents(ctx, e.what, begin, func(lines []db.AuditLine) error {
-		var data []byte
+	var data []byte
+	var last db.AuditPlace
+	each := func(line *db.AuditLine) {
+		data = e.format.appendLine(data, line, names)
+		last = db.AuditPlace{RecordedAt: line.RecordedAt, ID: line.ID}
+		e.rows++
+	}
+	batch := func() error {
+		_, _ = e.digest.Write(data) // never fails
+		err := hand(piece{data: data, rows: e.rows, token: e.token(&last)})
 		select {
 		case data = <-used:
+			data = data[:0]
 		default:
+			data = nil
 		}
-		data = data[:0]
-		for i := range lines {
-			data = e.format.appendLine(data, &lines[i], names)
-		}
-		e.rows += int64(len(lines))
-		_, _ = e.digest.Write(data) // never fails
-		return hand(piece{data: data, rows: e.rows, token: e.token(&lines[len(lines)-1])})
-	})
+		return err
+	}
+	err := store.ExportAuditEvents(ctx, e.what, begin, each, batch)
 	if errors.Is(err, db.ErrStalled) {
 		return &fault.Error{
 			Reason: pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, Cause: err,

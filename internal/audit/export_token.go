@@ -27,7 +27,7 @@ func exportScope(who string, req *pb.ExportAuditEventsRequest) string {
 }
 
 // token lets somebody go on after a line; nil: after the header.
-func (e *export) token(last *db.AuditLine) string {
+func (e *export) token(last *db.AuditPlace) string {
 	state, err := e.state()
 	if err != nil {
 		return "" // SHA-256 always can; without a token there is no resuming

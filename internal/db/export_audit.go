@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,12 +44,16 @@ type AuditPlace struct {
 	ID         uuid.UUID
 }
 
-// AuditLine is an event that is exported.
+// AuditLine is an event that is exported. It is used again for the next one.
 type AuditLine struct {
 	dbsql.AuditEvent
 
 	// Index is its place in the sealed log; nil while it has none.
 	Index *int64
+
+	index int64
+	ids   [5]uuid.UUID
+	texts []byte
 }
 
 const (
@@ -63,15 +68,15 @@ const (
 	momentSlack = time.Hour
 )
 
-// ExportAuditEvents reads events as they were at one moment, and hands them to each in
-// batches, which must not keep them. begin learns the moment before that, and the names of all teams.
+// ExportAuditEvents reads events as they were at one moment, and hands them to each, which must not keep them; batch
+// is called after some. begin learns the moment before that, and the names of all teams.
 //
 // All is read in one REPEATABLE READ transaction. A moment before that is put together from what
 // Postgres remembers of it: as the history only grows, those of its events whose transactions had ended
 // then are exactly what was there. The transaction that wrote an event stays known to Postgres for longer than an
 // hour, and what was recorded an hour before had been committed.
 func (s *Store) ExportAuditEvents(
-	ctx context.Context, what AuditExport, begin func(AuditMoment, map[uuid.UUID]string) error, each func([]AuditLine) error,
+	ctx context.Context, what AuditExport, begin func(AuditMoment, map[uuid.UUID]string) error, each func(*AuditLine), batch func() error,
 ) error {
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		moment, names, err := enterAudit(ctx, tx, what)
@@ -86,7 +91,7 @@ func (s *Store) ExportAuditEvents(
 		if _, err := tx.Exec(ctx, "DECLARE exported NO SCROLL CURSOR FOR "+sql, append([]any{pgx.QueryExecModeDescribeExec}, args.Values()...)...); err != nil {
 			return err
 		}
-		return fetchAudit(ctx, tx, each)
+		return fetchAudit(ctx, tx, each, batch)
 	})
 	if stalled(err) {
 		err = errors.Join(ErrStalled, err)
@@ -169,40 +174,28 @@ func visibleIn(snapshot string) string {
 }
 
 // fetchAudit reads the cursor to its end.
-func fetchAudit(ctx context.Context, tx pgx.Tx, each func([]AuditLine) error) error {
-	lines := make([]AuditLine, exportBatch)
+func fetchAudit(ctx context.Context, tx pgx.Tx, each func(*AuditLine), batch func() error) error {
+	var line AuditLine
 	fetch := "FETCH " + strconv.Itoa(exportBatch) + " FROM exported"
 	for {
-		found, err := tx.Query(ctx, fetch)
+		found, err := tx.Query(ctx, fetch, pgx.QueryResultFormats{binaryFormat})
 		if err != nil {
 			return err
 		}
+		if err := binaryColumns(found.FieldDescriptions()); err != nil {
+			found.Close()
+			return cmp.Or(found.Err(), err) // without an answer there are no columns
+		}
 		n := 0
 		for ; found.Next(); n++ {
-			lines[n] = AuditLine{}
-			if err := found.Scan(lines[n].places()...); err != nil {
-				found.Close()
-				return err
-			}
+			line.decode(found.RawValues())
+			each(&line)
 		}
-		if err := found.Err(); err != nil {
+		if err := found.Err(); err != nil || n == 0 {
 			return err
 		}
-		if n == 0 {
-			return nil
-		}
-		if err := each(lines[:n]); err != nil {
+		if err := batch(); err != nil {
 			return err
 		}
-	}
-}
-
-// places are where the columns of a line go, in the order of the statement.
-func (l *AuditLine) places() []any {
-	e := &l.AuditEvent
-	return []any{
-		&l.Index, &e.ID, &e.RecordedAt, &e.Actor, &e.PrincipalID, &e.TeamID, &e.Action, &e.Method, &e.ResourceKind, &e.ResourceUUID,
-		&e.ResourceName, &e.ParentKind, &e.ParentUUID, &e.ParentName, &e.Reason, &e.Outcome, &e.Origin, &e.OperationID,
-		&e.VendorRequestID, &e.RequestID, &e.ClientAddress, &e.UserAgent, &e.ErrorReason, &e.ErrorMessage, &e.Request, &e.Before, &e.After,
 	}
 }
