@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/audit/ledger"
 	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/config"
 	"github.com/agentsvc/agentsvc/internal/db"
@@ -59,6 +61,7 @@ type app struct {
 	store    *db.Store
 	engine   *operation.Engine
 	mirror   *mirror.Mirror
+	history  *history
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
@@ -69,7 +72,10 @@ type authenticator func(*db.Store) service.Authenticator
 
 // runApp serves until ctx is done, then stops in order: no new calls, calls under
 // way, workers, database. started is called once calls are taken.
-func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slog.Logger, started func(ctx context.Context, address string) error) error {
+func runApp(
+	ctx context.Context, cfg config.Config, auth authenticator, log *slog.Logger, stdout io.Writer,
+	started func(ctx context.Context, address string) error,
+) error {
 	pool, err := db.Open(ctx, cfg.DatabaseURL, func(c *pgxpool.Config) { c.MaxConns = int32(cfg.DatabaseConns) })
 	if err != nil {
 		return err
@@ -77,6 +83,9 @@ func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slo
 	defer pool.Close()
 	a, err := wire(cfg, pool, auth, log)
 	if err != nil {
+		return err
+	}
+	if a.history, err = newHistory(cfg.Audit, a.store, log, stdout); err != nil {
 		return err
 	}
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
@@ -133,7 +142,7 @@ func wire(cfg config.Config, pool *pgxpool.Pool, auth authenticator, log *slog.L
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engine, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engine, Lister: operation.NewLister(store, tokens), Rights: rights},
-			&service.Audit{Reader: history},
+			&service.Audit{Reader: history, Prover: ledger.NewProver(store)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{},
 		)...),
@@ -157,6 +166,8 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	workers, work := errgroup.WithContext(work)
 	workers.Go(func() error { return a.engine.RunNotifications(work) })
 	workers.Go(func() error { return a.keepPartitions(work) })
+	workers.Go(func() error { warnOfOwnership(work, a.store, a.log); return nil })
+	a.history.start(work, workers)
 	if a.cfg.Workers > 0 {
 		workers.Go(func() error { return a.engine.Run(work) })
 		workers.Go(func() error { return a.mirror.Run(work) })

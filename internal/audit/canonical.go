@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -128,4 +129,13 @@ func appendText(dst []byte, name, text string) []byte {
 		}
 	}
 	return append(append(dst, text[from:]...), '"')
+}
+
+// AppendLine appends the event as a line of an export, without the newline: its place in the
+// log and its canonical form.
+func AppendLine(dst []byte, index int64, e dbsql.AuditEvent) []byte {
+	dst = append(dst, `{"index":`...)
+	dst = strconv.AppendInt(dst, index, 10)
+	dst = append(dst, `,"event":`...)
+	return append(AppendCanonical(dst, e), '}')
 }

@@ -8,11 +8,15 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/audit/ledger"
 	"github.com/agentsvc/agentsvc/internal/resource"
 )
 
 // Audit serves the history.
-type Audit struct{ Reader *audit.Reader }
+type Audit struct {
+	Reader *audit.Reader
+	Prover *ledger.Prover
+}
 
 var _ agentsvcv1connect.AuditServiceHandler = (*Audit)(nil)
 
@@ -31,6 +35,21 @@ func (s *Audit) ExportAuditEvents(
 // SummarizeAuditEvents counts the events that the caller may see.
 func (s *Audit) SummarizeAuditEvents(ctx context.Context, req *pb.SummarizeAuditEventsRequest) (*pb.SummarizeAuditEventsResponse, error) {
 	return s.Reader.Summarize(ctx, caller(ctx), req)
+}
+
+// GetCheckpoint answers a signed checkpoint of the sealed history.
+func (s *Audit) GetCheckpoint(ctx context.Context, req *pb.GetCheckpointRequest) (*pb.GetCheckpointResponse, error) {
+	return s.Prover.Checkpoint(ctx, req)
+}
+
+// ProveAuditEvent proves that an event is in the sealed history.
+func (s *Audit) ProveAuditEvent(ctx context.Context, req *pb.ProveAuditEventRequest) (*pb.ProveAuditEventResponse, error) {
+	return s.Prover.Event(ctx, caller(ctx), req)
+}
+
+// ProveConsistency proves that a newer history begins with an older one.
+func (s *Audit) ProveConsistency(ctx context.Context, req *pb.ProveConsistencyRequest) (*pb.ProveConsistencyResponse, error) {
+	return s.Prover.Consistency(ctx, req)
 }
 
 // Resources serves who owns what.

@@ -159,6 +159,8 @@ const (
 	Scope_SCOPE_SELF Scope = 2
 	// Platform administrators only.
 	Scope_SCOPE_ADMIN Scope = 3
+	// Auditors and platform administrators only.
+	Scope_SCOPE_AUDITOR Scope = 4
 )
 
 // Enum value maps for Scope.
@@ -168,12 +170,14 @@ var (
 		1: "SCOPE_VISIBLE",
 		2: "SCOPE_SELF",
 		3: "SCOPE_ADMIN",
+		4: "SCOPE_AUDITOR",
 	}
 	Scope_value = map[string]int32{
 		"SCOPE_UNSPECIFIED": 0,
 		"SCOPE_VISIBLE":     1,
 		"SCOPE_SELF":        2,
 		"SCOPE_ADMIN":       3,
+		"SCOPE_AUDITOR":     4,
 	}
 )
 
@@ -1057,13 +1061,14 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\vROLE_VIEWER\x10\x01\x12\x11\n" +
 	"\rROLE_OPERATOR\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_OWNER\x10\x03*R\n" +
+	"ROLE_OWNER\x10\x03*e\n" +
 	"\x05Scope\x12\x15\n" +
 	"\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSCOPE_VISIBLE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"SCOPE_SELF\x10\x02\x12\x0f\n" +
-	"\vSCOPE_ADMIN\x10\x03*\x86\x01\n" +
+	"\vSCOPE_ADMIN\x10\x03\x12\x11\n" +
+	"\rSCOPE_AUDITOR\x10\x04*\x86\x01\n" +
 	"\tReconcile\x12\x19\n" +
 	"\x15RECONCILE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10RECONCILE_RESEND\x10\x01\x12\x19\n" +

@@ -24,32 +24,47 @@ var File_agentsvc_v1_audit_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_audit_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1dagentsvc/v1/audit_event.proto\x1a\x1eagentsvc/v1/audit_export.proto\x1a\x1fagentsvc/v1/audit_summary.proto2\xe3\x02\n" +
+	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1dagentsvc/v1/audit_event.proto\x1a\x1eagentsvc/v1/audit_export.proto\x1a\x1cagentsvc/v1/audit_seal.proto\x1a\x1fagentsvc/v1/audit_summary.proto2\xa1\x05\n" +
 	"\fAuditService\x12i\n" +
 	"\x0fListAuditEvents\x12#.agentsvc.v1.ListAuditEventsRequest\x1a$.agentsvc.v1.ListAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12n\n" +
 	"\x11ExportAuditEvents\x12%.agentsvc.v1.ExportAuditEventsRequest\x1a&.agentsvc.v1.ExportAuditEventsResponse\"\b\xa2\xbb\x18\x04\b\x01\x18\x010\x01\x12x\n" +
-	"\x14SummarizeAuditEvents\x12(.agentsvc.v1.SummarizeAuditEventsRequest\x1a).agentsvc.v1.SummarizeAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x14SummarizeAuditEvents\x12(.agentsvc.v1.SummarizeAuditEventsRequest\x1a).agentsvc.v1.SummarizeAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12c\n" +
+	"\rGetCheckpoint\x12!.agentsvc.v1.GetCheckpointRequest\x1a\".agentsvc.v1.GetCheckpointResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01\x12i\n" +
+	"\x0fProveAuditEvent\x12#.agentsvc.v1.ProveAuditEventRequest\x1a$.agentsvc.v1.ProveAuditEventResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x01\x90\x02\x01\x12l\n" +
+	"\x10ProveConsistency\x12$.agentsvc.v1.ProveConsistencyRequest\x1a%.agentsvc.v1.ProveConsistencyResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var file_agentsvc_v1_audit_service_proto_goTypes = []any{
 	(*ListAuditEventsRequest)(nil),       // 0: agentsvc.v1.ListAuditEventsRequest
 	(*ExportAuditEventsRequest)(nil),     // 1: agentsvc.v1.ExportAuditEventsRequest
 	(*SummarizeAuditEventsRequest)(nil),  // 2: agentsvc.v1.SummarizeAuditEventsRequest
-	(*ListAuditEventsResponse)(nil),      // 3: agentsvc.v1.ListAuditEventsResponse
-	(*ExportAuditEventsResponse)(nil),    // 4: agentsvc.v1.ExportAuditEventsResponse
-	(*SummarizeAuditEventsResponse)(nil), // 5: agentsvc.v1.SummarizeAuditEventsResponse
+	(*GetCheckpointRequest)(nil),         // 3: agentsvc.v1.GetCheckpointRequest
+	(*ProveAuditEventRequest)(nil),       // 4: agentsvc.v1.ProveAuditEventRequest
+	(*ProveConsistencyRequest)(nil),      // 5: agentsvc.v1.ProveConsistencyRequest
+	(*ListAuditEventsResponse)(nil),      // 6: agentsvc.v1.ListAuditEventsResponse
+	(*ExportAuditEventsResponse)(nil),    // 7: agentsvc.v1.ExportAuditEventsResponse
+	(*SummarizeAuditEventsResponse)(nil), // 8: agentsvc.v1.SummarizeAuditEventsResponse
+	(*GetCheckpointResponse)(nil),        // 9: agentsvc.v1.GetCheckpointResponse
+	(*ProveAuditEventResponse)(nil),      // 10: agentsvc.v1.ProveAuditEventResponse
+	(*ProveConsistencyResponse)(nil),     // 11: agentsvc.v1.ProveConsistencyResponse
 }
 var file_agentsvc_v1_audit_service_proto_depIdxs = []int32{
-	0, // 0: agentsvc.v1.AuditService.ListAuditEvents:input_type -> agentsvc.v1.ListAuditEventsRequest
-	1, // 1: agentsvc.v1.AuditService.ExportAuditEvents:input_type -> agentsvc.v1.ExportAuditEventsRequest
-	2, // 2: agentsvc.v1.AuditService.SummarizeAuditEvents:input_type -> agentsvc.v1.SummarizeAuditEventsRequest
-	3, // 3: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
-	4, // 4: agentsvc.v1.AuditService.ExportAuditEvents:output_type -> agentsvc.v1.ExportAuditEventsResponse
-	5, // 5: agentsvc.v1.AuditService.SummarizeAuditEvents:output_type -> agentsvc.v1.SummarizeAuditEventsResponse
-	3, // [3:6] is the sub-list for method output_type
-	0, // [0:3] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0,  // 0: agentsvc.v1.AuditService.ListAuditEvents:input_type -> agentsvc.v1.ListAuditEventsRequest
+	1,  // 1: agentsvc.v1.AuditService.ExportAuditEvents:input_type -> agentsvc.v1.ExportAuditEventsRequest
+	2,  // 2: agentsvc.v1.AuditService.SummarizeAuditEvents:input_type -> agentsvc.v1.SummarizeAuditEventsRequest
+	3,  // 3: agentsvc.v1.AuditService.GetCheckpoint:input_type -> agentsvc.v1.GetCheckpointRequest
+	4,  // 4: agentsvc.v1.AuditService.ProveAuditEvent:input_type -> agentsvc.v1.ProveAuditEventRequest
+	5,  // 5: agentsvc.v1.AuditService.ProveConsistency:input_type -> agentsvc.v1.ProveConsistencyRequest
+	6,  // 6: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
+	7,  // 7: agentsvc.v1.AuditService.ExportAuditEvents:output_type -> agentsvc.v1.ExportAuditEventsResponse
+	8,  // 8: agentsvc.v1.AuditService.SummarizeAuditEvents:output_type -> agentsvc.v1.SummarizeAuditEventsResponse
+	9,  // 9: agentsvc.v1.AuditService.GetCheckpoint:output_type -> agentsvc.v1.GetCheckpointResponse
+	10, // 10: agentsvc.v1.AuditService.ProveAuditEvent:output_type -> agentsvc.v1.ProveAuditEventResponse
+	11, // 11: agentsvc.v1.AuditService.ProveConsistency:output_type -> agentsvc.v1.ProveConsistencyResponse
+	6,  // [6:12] is the sub-list for method output_type
+	0,  // [0:6] is the sub-list for method input_type
+	0,  // [0:0] is the sub-list for extension type_name
+	0,  // [0:0] is the sub-list for extension extendee
+	0,  // [0:0] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_audit_service_proto_init() }
@@ -60,6 +75,7 @@ func file_agentsvc_v1_audit_service_proto_init() {
 	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_audit_event_proto_init()
 	file_agentsvc_v1_audit_export_proto_init()
+	file_agentsvc_v1_audit_seal_proto_init()
 	file_agentsvc_v1_audit_summary_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

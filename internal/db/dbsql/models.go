@@ -51,6 +51,13 @@ type AgentVersion struct {
 	Reason          string
 }
 
+type AuditCheckpoint struct {
+	Size     int64
+	Root     []byte
+	Note     string
+	SignedAt time.Time
+}
+
 type AuditEvent struct {
 	ID              uuid.UUID
 	RecordedAt      time.Time
@@ -107,6 +114,37 @@ type AuditEventsDefault struct {
 	Request         []byte
 	Before          []byte
 	After           []byte
+}
+
+type AuditHold struct {
+	Name       string
+	TeamID     *uuid.UUID
+	Reason     string
+	SetAt      time.Time
+	ReleasedAt *time.Time
+}
+
+type AuditLeaf struct {
+	Index      int64
+	EventID    uuid.UUID
+	RecordedAt time.Time
+	Hash       []byte
+}
+
+type AuditNode struct {
+	Level int16
+	N     int64
+	Hash  []byte
+}
+
+type AuditSink struct {
+	Name           string
+	NextIndex      int64
+	CheckpointSize int64
+	Failures       int32
+	RetryAt        time.Time
+	LastError      string
+	SentAt         *time.Time
 }
 
 type FairClock struct {
