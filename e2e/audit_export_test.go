@@ -6,9 +6,9 @@ import (
 	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,7 +83,7 @@ func TestDownloads(t *testing.T) {
 				t.Errorf("%s: %d %v, trailer %v, want the digest %x", path, plain.status, plain.err, plain.trailer, sum)
 			}
 			rows := strings.Count(plain.body, "\n")
-			if header := strings.Count(plain.body, "id,time,actor"); plain.trailer.Get("Agentsvc-Rows") != fmt.Sprint(rows-header) {
+			if header := strings.Count(plain.body, "id,time,actor"); plain.trailer.Get("Agentsvc-Rows") != strconv.Itoa(rows-header) {
 				t.Errorf("%s: the trailer is %v", path, plain.trailer)
 			}
 			if rows != lines {
@@ -122,7 +122,12 @@ func TestDownloads(t *testing.T) {
 	})
 	t.Run("what the API lists", func(t *testing.T) {
 		line, _, _ := strings.Cut(s.download(t, w.payments, "/audit/export.jsonl?action=UPDATE").body, "\n")
-		var got struct{ Event struct{ ID, Reason string } }
+		var got struct {
+			Event struct {
+				ID     string `json:"id"`
+				Reason string `json:"reason"`
+			} `json:"event"`
+		}
 		if err := json.Unmarshal([]byte(line), &got); err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +145,9 @@ func TestDownloads(t *testing.T) {
 			"/audit/export.xml": 404, "/audit/": 404, "/audit/export.jsonl?filter=" + strings.Repeat("(", 100): 400,
 		} {
 			got := s.download(t, w.payments, path)
-			var problem struct{ Code, Message string }
+			var problem struct {
+				Message string `json:"message"`
+			}
 			if err := json.Unmarshal([]byte(got.body), &problem); got.status != want || err != nil || problem.Message == "" || strings.Contains(got.body, auditor) {
 				t.Errorf("%.80s answers %d %s", path, got.status, got.body)
 			}

@@ -115,7 +115,8 @@ func (w *world) event(n int, at time.Time) []any {
 		outcome, failed, message = "DENIED", "PERMISSION_DENIED", "this takes the role OPERATOR in team payments, where you are VIEWER"
 	}
 	if outcome == "ACCEPTED" || outcome == "DENIED" {
-		request = fmt.Appendf(nil, `{"uuid": "%s", "temperature": 0.7, "instruction": "%s", "update_mask": "temperature,instruction"}`, resource, w.sentence(12))
+		request = fmt.Appendf(nil, `{"uuid": "%s", "temperature": 0.7, "instruction": "%s", "update_mask": "temperature,instruction"}`,
+			resource, w.sentence(12))
 	}
 	if n%200 == 0 {
 		action, method, outcome, request = "REVEAL", "agentsvc.v1.KnowledgeBaseService.GetDataSourceDownloadUrl", "SUCCEEDED", nil
@@ -152,13 +153,14 @@ func (w *world) sentence(n int) string {
 // after the events, as is usual for so many at once.
 func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now time.Time, out io.Writer) error {
 	var defs, names []string
-	rows, err := pool.Query(ctx, `SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+	rows, err := pool.Query(ctx, //nolint:rowserrcheck // ForEachRow does
+		`SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 		WHERE i.indrelid = 'audit_events'::regclass AND NOT i.indisprimary`)
 	if err != nil {
 		return err
 	}
 	var name, def string
-	if _, err := pgx.ForEachRow(rows, []any{&name, &def}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{&name, &def}, func() error {
 		names, defs = append(names, name), append(defs, strings.Replace(def, " ON ONLY ", " ON ", 1))
 		return nil
 	}); err != nil {
@@ -167,7 +169,7 @@ func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now tim
 	if _, err := pool.Exec(ctx, "DROP INDEX "+strings.Join(names, ", ")); err != nil {
 		return err
 	}
-	start := time.Now() //nolint:forbidigo // measuring
+	start := time.Now()
 	first := now.AddDate(0, -months, 0)
 	step := now.Sub(first) / time.Duration(events)
 	n, at := 0, first
@@ -191,7 +193,7 @@ func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now tim
 			return err
 		}
 	}
-	copied := time.Now() //nolint:forbidigo // measuring
+	copied := time.Now()
 	for _, def := range defs {
 		if _, err := pool.Exec(ctx, def); err != nil {
 			return err
@@ -201,14 +203,15 @@ func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now tim
 		return err
 	}
 	_, err = fmt.Fprintf(out, "loaded                        %d events over %d months and %d teams: COPY %s, indexes and vacuum %s\n",
-		events, months, len(w.teams), copied.Sub(start).Round(time.Second), time.Since(copied).Round(time.Second)) //nolint:forbidigo // measuring
+		events, months, len(w.teams), copied.Sub(start).Round(time.Second), time.Since(copied).Round(time.Second))
 	return err
 }
 
 // loadCalls fills the log of the vendor's calls: as many as its limits allow in a month.
 func loadCalls(ctx context.Context, pool *pgxpool.Pool, calls int, now time.Time) error {
 	_, err := pool.Exec(ctx, `INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, status, answered_at)
-		SELECT 'default', n, $1::timestamptz - make_interval(secs => n * 30 * 86400.0 / $2::bigint), (ARRAY['CHANGE', 'READ', 'SYNC', 'RECONCILE'])[1 + n % 4], '',
+		SELECT 'default', n, $1::timestamptz - make_interval(secs => n * 30 * 86400.0 / $2::bigint), 
+		       (ARRAY['CHANGE', 'READ', 'SYNC', 'RECONCILE'])[1 + n % 4], '',
 		       (SELECT array_agg(id ORDER BY name) FROM teams)[1 + n % 50], 200, now()
 		  FROM generate_series(1, $2::bigint) AS n`, now, calls)
 	return err

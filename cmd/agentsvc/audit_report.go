@@ -78,7 +78,8 @@ func auditExport(ctx context.Context, e auditEnv, args []string) error {
 func exportTo(ctx context.Context, store *db.Store, e auditEnv, req *pb.ExportAuditEventsRequest, w io.Writer) error {
 	return reader(store).Export(ctx, operator(), req, func(piece *pb.ExportAuditEventsResponse) error {
 		if end := piece.GetEnd(); end != nil {
-			_, err := fmt.Fprintf(e.stderr, "%d events as of %s, SHA-256 %s\n", end.GetRows(), end.GetSnapshotTime().AsTime().Format(time.RFC3339), end.GetSha256())
+			_, err := fmt.Fprintf(e.stderr, "%d events as of %s, SHA-256 %s\n",
+				end.GetRows(), end.GetSnapshotTime().AsTime().Format(time.RFC3339), end.GetSha256())
 			return err
 		}
 		_, err := w.Write(piece.GetData())

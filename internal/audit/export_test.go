@@ -75,7 +75,9 @@ func events(t *testing.T, lines string) []map[string]any {
 	t.Helper()
 	all := []map[string]any{}
 	for line := range strings.Lines(lines) {
-		var one struct{ Event map[string]any }
+		var one struct {
+			Event map[string]any `json:"event"`
+		}
 		if err := json.Unmarshal([]byte(line), &one); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
@@ -282,7 +284,7 @@ func TestReadingDoesNotFloodTheHistory(t *testing.T) {
 		t.Errorf("%d events tell of the pages of one list, want 1", n)
 	}
 	for i := range 100 {
-		if _, err := h.reader.List(t.Context(), auditor(), &pb.ListAuditEventsRequest{Filter: fmt.Sprintf("actor = %q", fmt.Sprint(i))}); err != nil {
+		if _, err := h.reader.List(t.Context(), auditor(), &pb.ListAuditEventsRequest{Filter: fmt.Sprintf("actor = \"%d\"", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -80,11 +81,8 @@ const formulaSigns = "=+-@\t\r\n＝＋－＠"
 // appendCell appends a cell as RFC 4180 has it. What a spreadsheet would calculate is made a text by
 // an apostrophe, as nobody who reads the history must run what its subjects wrote.
 func appendCell(dst []byte, cell string) []byte {
-	for _, first := range cell {
-		if strings.ContainsRune(formulaSigns, first) {
-			cell = "'" + cell
-		}
-		break
+	if first, _ := utf8.DecodeRuneInString(cell); cell != "" && strings.ContainsRune(formulaSigns, first) {
+		cell = "'" + cell
 	}
 	if !strings.ContainsAny(cell, ",\"\r\n") {
 		return append(dst, cell...)

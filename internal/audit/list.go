@@ -59,7 +59,7 @@ func (r *Reader) List(ctx context.Context, caller identity.Caller, req *pb.ListA
 		if err != nil {
 			return nil, err
 		}
-		resp.TotalSize, resp.TotalIsMore = int32(count), more //nolint:gosec // 10000 at the most
+		resp.TotalSize, resp.TotalIsMore = int32(count), more
 	}
 	if err := r.recordRead(ctx, caller, req); err != nil {
 		return nil, err

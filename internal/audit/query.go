@@ -37,7 +37,8 @@ func FilterOf(query url.Values) (string, error) {
 		case name != "time" && schema.Has(name):
 			parts = append(parts, name+" = "+quote(value))
 		default:
-			return "", fault.Invalid("query", "there is no parameter of that name: use since, until, filter or a field that filters have; the token goes into the header")
+			return "", fault.Invalid("query",
+				"there is no parameter of that name: use since, until, filter or a field that filters have; the token goes into the header")
 		}
 	}
 	return strings.Join(parts, " AND "), nil

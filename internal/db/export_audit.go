@@ -131,7 +131,7 @@ func enterAudit(ctx context.Context, tx pgx.Tx, what AuditExport) (AuditMoment, 
 }
 
 func teamNames(ctx context.Context, tx pgx.Tx) (map[uuid.UUID]string, error) {
-	found, err := tx.Query(ctx, "SELECT id, name FROM teams")
+	found, err := tx.Query(ctx, "SELECT id, name FROM teams") //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,8 @@ func (e AuditExport) statement() (string, *listing.Args) {
 			visibleIn(args.Add(e.Moment.Snapshot)+"::text::pg_snapshot")+")")
 	}
 	return "SELECT sealed.index, x." + strings.Join(auditColumns(), ", x.") + " FROM audit_events AS x" +
-		" LEFT JOIN audit_leaves AS sealed ON sealed.recorded_at = x.recorded_at AND sealed.event_id = x.id WHERE " + strings.Join(where, " AND ") + " ORDER BY x.recorded_at, x.id", args
+		" LEFT JOIN audit_leaves AS sealed ON sealed.recorded_at = x.recorded_at AND sealed.event_id = x.id" +
+		" WHERE " + strings.Join(where, " AND ") + " ORDER BY x.recorded_at, x.id", args
 }
 
 // visibleIn says that the transaction that wrote a row had ended in a snapshot. A row knows the lower half of

@@ -39,11 +39,11 @@ func (l *AuditLine) decode(v [][]byte) {
 	e := &l.AuditEvent
 	l.Index = nil
 	if v[0] != nil {
-		l.index = int64(binary.BigEndian.Uint64(v[0])) //nolint:gosec // a bigint's bits
+		l.index = int64(binary.BigEndian.Uint64(v[0]))
 		l.Index = &l.index
 	}
 	copy(e.ID[:], v[1])
-	micros := int64(binary.BigEndian.Uint64(v[2])) //nolint:gosec // as above
+	micros := int64(binary.BigEndian.Uint64(v[2]))
 	e.RecordedAt = time.Unix(epoch+micros/1e6, micros%1e6*1e3).UTC()
 	e.PrincipalID, e.TeamID = l.id(0, v[4]), l.id(1, v[5])
 	e.ResourceUUID, e.ParentUUID, e.OperationID = l.id(2, v[9]), l.id(3, v[12]), l.id(4, v[17])

@@ -270,7 +270,8 @@ func (a AuditSummary) budget() statement {
 	if !a.Visible.All {
 		where += " AND c.team_id = ANY (" + args.Add(teams(a.Visible)) + "::uuid[])"
 	}
-	return statement{`SELECT coalesce((SELECT teams.name FROM teams WHERE teams.id = used.team_id), '') AS team, used.calls, used.changes, used.reads, used.throttled
+	return statement{`SELECT coalesce((SELECT teams.name FROM teams WHERE teams.id = used.team_id), '') AS team,
+	       used.calls, used.changes, used.reads, used.throttled
 	  FROM (SELECT c.team_id, count(*) AS calls, count(*) FILTER (WHERE c.purpose IN ('CHANGE', 'RECONCILE')) AS changes,
 	               count(*) FILTER (WHERE c.purpose = 'READ') AS reads, count(*) FILTER (WHERE c.status = 429) AS throttled
 	          FROM vendor_calls AS c WHERE ` + where + ` GROUP BY 1) AS used ORDER BY used.calls DESC, team`, args}

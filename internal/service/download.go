@@ -192,7 +192,7 @@ func (d *download) release() { d.w.forgive() }
 
 // takesGzip says that a client takes compressed answers.
 func takesGzip(accept []string) bool {
-	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		coding, params, _ := strings.Cut(strings.TrimSpace(part), ";")
 		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
 			quality := strings.ReplaceAll(params, " ", "")

@@ -41,6 +41,6 @@ func (s *streamStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) co
 // whileOpen is a context that also ends, with the same cause, when open does.
 func whileOpen(ctx, open context.Context) (both context.Context, release func()) {
 	both, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(open, func() { cancel(context.Cause(open)) }) //nolint:contextcheck // the life of all streams is no call's
+	stop := context.AfterFunc(open, func() { cancel(context.Cause(open)) })
 	return both, func() { stop(); cancel(nil) }
 }

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"regexp"
 	"strings"
@@ -72,7 +73,7 @@ SELECT gen_random_uuid(), timestamptz '2026-10-01 00:00:00+00' + make_interval(d
 	reads := xml.NewDecoder(strings.NewReader(text))
 	reads.Strict, reads.AutoClose, reads.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	for {
-		if _, err := reads.Token(); err == io.EOF {
+		if _, err := reads.Token(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatalf("its elements do not fit: %v", err)
