@@ -23,7 +23,7 @@ const usage = `agentsvc is the platform service in front of the GenAI REST API.
   agentsvc sim       the simulated vendor alone
   agentsvc migrate   up | down | status of the database's schema
   agentsvc token     create | list | revoke service tokens
-  agentsvc audit     verify | check | export | leaves | seal | keygen | retain | hold: the history
+  agentsvc audit     verify | check | export | report | leaves | seal | keygen | retain | hold: the history
   agentsvc version   what this is
 
 Each command explains its flags with --help.
