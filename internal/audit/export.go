@@ -107,6 +107,7 @@ type export struct {
 	resumed bool
 	digest  hash.Hash
 	rows    int64
+	stall   time.Duration
 	// sent is how many rows were taken.
 	sent int64
 }
@@ -117,9 +118,9 @@ func (r *Reader) newExport(caller identity.Caller, req *pb.ExportAuditEventsRequ
 		return nil, err
 	}
 	e := &export{
-		who: caller.PrincipalID.String() + caller.Name, digest: sha256.New(), tokens: r.tokens,
+		who: caller.PrincipalID.String() + caller.Name, digest: sha256.New(), tokens: r.tokens, stall: r.stall,
 		what: db.AuditExport{
-			Visible: visible(caller), Filter: filter, StallSeconds: int((exportStall + exportStallSlack).Seconds()),
+			Visible: visible(caller), Filter: filter, StallSeconds: int((r.stall + exportStallSlack).Seconds()),
 		},
 	}
 	e.format = formatOf(req.GetFormat())
@@ -173,10 +174,10 @@ func (e *export) run(ctx context.Context, store *db.Store, send Send) error {
 
 // read makes pieces of what the database has.
 func (e *export) read(ctx context.Context, store *db.Store, ready chan<- piece, used <-chan []byte) error {
-	timer := time.NewTimer(exportStall)
+	timer := time.NewTimer(e.stall)
 	defer timer.Stop()
 	hand := func(p piece) error {
-		timer.Reset(exportStall)
+		timer.Reset(e.stall)
 		select {
 		case ready <- p:
 			return nil
@@ -217,7 +218,7 @@ func (e *export) read(ctx context.Context, store *db.Store, ready chan<- piece, 
 	if errors.Is(err, db.ErrStalled) {
 		return &fault.Error{
 			Reason: pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, Cause: err,
-			Public: fmt.Sprintf("nothing was taken for %s, so the export was ended: go on with the resume_token of the last message", exportStall),
+			Public: fmt.Sprintf("nothing was taken for %s, so the export was ended: go on with the resume_token of the last message", e.stall),
 		}
 	}
 	return err

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -453,4 +454,45 @@ func TestExportsDoNotCrowdOthersOut(t *testing.T) {
 		}
 	}
 	h.whole(t, member(h.red), &pb.ExportAuditEventsRequest{})
+}
+
+// TestNobodyHoldsASnapshotByTakingNothing stops taking an export, and goes on once its snapshot is gone.
+func TestNobodyHoldsASnapshotByTakingNothing(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.many(t, 9000) // more pieces than are read ahead
+	h.reader.SetStall(50 * time.Millisecond)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	var token string
+	go func() {
+		done <- h.reader.Export(t.Context(), member(h.red), &pb.ExportAuditEventsRequest{}, func(piece *pb.ExportAuditEventsResponse) error {
+			if token == "" {
+				token = piece.GetResumeToken()
+				close(begun)
+				<-goOn
+			}
+			return nil
+		})
+	}()
+	select {
+	case <-begun:
+	case err := <-done:
+		t.Fatal(err)
+	}
+	for held := 1; held > 0; {
+		if err := h.pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+			AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type = 'client backend'`).Scan(&held); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(goOn)
+	if err := <-done; fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED {
+		t.Errorf("the export ends with %v", err)
+	}
+	h.reader.SetStall(time.Minute)
+	rest, err := h.export(t, member(h.red), &pb.ExportAuditEventsRequest{ResumeToken: token})
+	if err != nil || rest.end.GetRows() != 3000 {
+		t.Errorf("resumed to %v, %v", rest.end, err)
+	}
 }

@@ -23,6 +23,8 @@ type Reader struct {
 	schema *listing.Schema
 	reads  *reads
 	slots  *slots
+	// stall is exportStall, but in tests.
+	stall time.Duration
 }
 
 // NewReader reads from the store.
@@ -30,7 +32,7 @@ func NewReader(store *db.Store, tokens *listing.Tokens) *Reader {
 	return &Reader{
 		store: store, tokens: tokens, schema: db.AuditSchema(),
 		reads: newReads(time.Now), //nolint:forbidigo // how long ago, by one clock
-		slots: newSlots(),
+		slots: newSlots(), stall: exportStall,
 	}
 }
 
