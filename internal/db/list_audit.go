@@ -43,7 +43,7 @@ func AuditSchema() *listing.Schema {
 			{Name: "request_id", Type: listing.Text, SQL: "x.request_id"},
 			methodField("x.method"),
 			{Name: "reason", Type: listing.Text, SQL: "x.reason"},
-			{Name: "words", Type: listing.Words, SQL: "to_tsvector('simple', x.reason)", Given: "x.reason <> ''"},
+			{Name: "words", Type: listing.Words, SQL: "to_tsvector('simple', x.reason)"},
 			listing.EnumField("error_reason", "x.error_reason", pb.ErrorReason(0).Descriptor().Values()),
 		},
 		Default: []listing.Key{

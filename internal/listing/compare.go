@@ -64,7 +64,7 @@ func (f Field) has(value string) (condition, error) {
 		return func(a *Args) string { return a.Add(value) + "::text = ANY (" + f.SQL + ")" }, nil
 	case f.Type == Words:
 		return func(a *Args) string {
-			return "(" + f.Given + " AND " + f.SQL + " @@ plainto_tsquery('simple', " + a.Add(value) + "::text))"
+			return f.SQL + " @@ plainto_tsquery('simple', " + a.Add(value) + "::text)"
 		}, nil
 	case f.Type == Text && value == anything:
 		return f.constant(f.SQL + " <> ''"), nil

@@ -51,9 +51,6 @@ type Field struct {
 	// use the index of the reference: Key is the reference, and Lookup the expression
 	// that finds it, with %s for the name. The name "" is of no row: Key is NULL.
 	Key, Lookup string
-	// Given, where there is one, is a condition that holds of every row that is found: that of
-	// a partial index.
-	Given string
 	// Values are those of an enum, as they are stored; Prefix may precede them in filters.
 	Values []string
 	Prefix string
