@@ -117,14 +117,15 @@ func summarize(ctx context.Context, tx pgx.Tx, what AuditSummary) (AuditCounts, 
 	}
 	steps := []func() error{
 		func() error { return what.tallies(ctx, tx, &counts) },
-		func() (err error) {
-			counts.Actors, err = collect[AuditTally](ctx, tx, what.actors())
-			return err
-		},
 		func() error {
-			one, err := collect[struct{ Count int64 }](ctx, tx, what.actorCount())
-			for _, row := range one {
-				counts.ActorCount = row.Count
+			type row struct {
+				AuditTally
+
+				All int64
+			}
+			actors, err := collect[row](ctx, tx, what.actors())
+			for _, a := range actors {
+				counts.Actors, counts.ActorCount = append(counts.Actors, a.AuditTally), a.All
 			}
 			return err
 		},
@@ -226,15 +227,11 @@ func (a AuditSummary) tallies(ctx context.Context, tx pgx.Tx, counts *AuditCount
 	return nil
 }
 
+// actors are those with the most events, each with how many actors there are.
 func (a AuditSummary) actors() statement {
 	args := &listing.Args{}
-	return statement{"SELECT x.actor AS name, " + a.counted(args) + " FROM audit_events AS x WHERE " + a.where(args) +
+	return statement{"SELECT x.actor AS name, " + a.counted(args) + ", count(*) OVER () AS \"all\" FROM audit_events AS x WHERE " + a.where(args) +
 		" GROUP BY x.actor ORDER BY 2 DESC, 1 LIMIT " + args.Add(a.Top) + "::bigint", args}
-}
-
-func (a AuditSummary) actorCount() statement {
-	args := &listing.Args{}
-	return statement{"SELECT count(*) AS count FROM (SELECT x.actor FROM audit_events AS x WHERE " + a.where(args) + " GROUP BY x.actor) AS actors", args}
 }
 
 // agents are those that were changed most often, by themselves or in their parts. It is called what our
