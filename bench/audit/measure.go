@@ -225,12 +225,6 @@ func (b *bench) copy(ctx context.Context) (int64, time.Duration, error) {
 	return tag.RowsAffected(), time.Since(start), err
 }
 
-// verify is to measure how many events a second `agentsvc audit verify` checks.
-func (b *bench) verify(context.Context) error {
-	_, err := fmt.Fprintln(b.out, "verify                        not measured: there is no verifier yet")
-	return err
-}
-
 func quantile(times []time.Duration, q float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(times))
 	if len(sorted) == 0 {
