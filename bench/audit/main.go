@@ -86,7 +86,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	defer service.stop()
 	b.service, b.auditor, b.member = service, service.client(auditor.Secret), service.client(member.Secret)
-	for _, measure := range []func(context.Context) error{b.pages, b.deepPage, b.summaries, b.exports, b.verify} {
+	for _, measure := range []func(context.Context) error{b.sealed, b.pages, b.deepPage, b.summaries, b.exports, b.verify} {
 		if err := measure(ctx); err != nil {
 			return err
 		}
