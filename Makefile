@@ -47,7 +47,7 @@ all: build test lint ## Build, test and lint (what plain `make` does)
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-15s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Start everything on this machine for a first look; prints `ready`
@@ -103,6 +103,13 @@ bench: ## Measure changes against the simulator, the queue beside river, and the
 	$(GO) run ./bench/mutations
 	cd bench/queue && $(GO) run -mod=mod .  # modules of their own, which follow ours
 	cd bench/mapping && $(GO) run -mod=mod .
+
+# Such as EVENTS=1000000.
+EVENTS ?= 10000000
+
+.PHONY: bench-audit
+bench-audit: ## Load a history of EVENTS events and measure how it is read; takes minutes and some gigabytes
+	$(GO) run ./bench/audit --events $(EVENTS)
 
 .PHONY: lint
 lint: $(BIN)/buf $(BIN)/golangci-lint ## Check the API, the code and the import rule

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
@@ -81,6 +82,7 @@ func (h *markerWalk) hunt(t *testing.T, when string) {
 		h.read(t, raw, resp)
 		return resp.GetNextPageToken(), len(resp.GetEvents())
 	}, when)
+	h.exports(t, when)
 	operations := h.all(t, "OperationService.ListOperations", func(raw []byte) (string, int) {
 		resp := &pb.ListOperationsResponse{}
 		h.read(t, raw, resp)
@@ -97,6 +99,31 @@ func (h *markerWalk) hunt(t *testing.T, when string) {
 	t.Logf("%s: looked for secrets in %d rows, %d events, %d operations and %d bytes of log", when, rows, events, operations, len(h.service.String()))
 	if operations == 0 || events == 0 {
 		t.Error("there was nothing to look at")
+	}
+}
+
+// exports looks into all forms in which the history leaves the service, as an administrator and by the command line.
+func (h *markerWalk) exports(t *testing.T, when string) {
+	t.Helper()
+	for _, path := range []string{"/audit/export.csv", "/audit/export.jsonl", "/audit/export.jsonl?format=ocsf"} {
+		got := h.service.download(t, h.admin, path)
+		if got.status != http.StatusOK || got.trailer.Get("Agentsvc-Sha256") == "" || len(got.body) == 0 {
+			t.Errorf("%s answers %d with %v and %d bytes", path, got.status, got.trailer, len(got.body))
+		}
+		h.wantNone(t, when+", "+path, got.body)
+	}
+	report := run(t, environment("DATABASE_URL="+h.database), "audit", "report", "--month", time.Now().UTC().Format("2006-01"))
+	if !strings.Contains(report, "Denials") {
+		t.Error("there is no report")
+	}
+	h.wantNone(t, when+", the report", report)
+	_, raw, failure := h.caller.call(t, methods.API().ByName("AuditService.SummarizeAuditEvents"), &pb.SummarizeAuditEventsRequest{StartTime: hoursAgo(24)})
+	if failure != nil {
+		t.Errorf("the summary: %s", failure)
+	}
+	h.wantNone(t, when+", the summary", string(raw))
+	for _, view := range []string{"events", "operations", "vendor_calls", "resources", "agent_versions", "routes"} {
+		h.wantNone(t, when+", the view "+view, strings.Join(column[string](t, h.world, "SELECT row_to_json(v)::text FROM reporting."+view+" v"), "\n"))
 	}
 }
 

@@ -140,17 +140,19 @@ func wire(
 		}
 		a.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
+	events := audit.NewReader(store, tokens)
 	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
 	a.guard = rights.Guard
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights, History: past}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
-			&service.Audit{Reader: audit.NewReader(store, tokens), Prover: ledger.NewProver(store), History: past},
+			&service.Audit{Reader: events, Prover: ledger.NewProver(store), History: past},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{Registry: team.New(store, tokens)},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
+		Exporter:      events,
 		Resolve:       service.Resolve(copied, engines),
 		Log:           log,
 		Ready:         func(ctx context.Context) error { return schemaCurrent(ctx, pool) },

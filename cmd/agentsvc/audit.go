@@ -23,6 +23,9 @@ With the database of DATABASE_URL:
   agentsvc audit check [--checkpoint FILE --key KEY]   the history against its own log and checkpoints
   agentsvc audit seal                                  gives every event its place now, and signs if AGENTSVC_AUDIT_KEY_FILE is set
   agentsvc audit export [--out FILE]                   all sealed events, in the order of their places
+  agentsvc audit export [--format jsonl|csv|ocsf] [--since TIME] [--until TIME] [--team TEAM] [--filter FILTER] [--out FILE]
+                                                       events as they were recorded, sealed or not, in the order of time
+  agentsvc audit report --month 2026-10 [--team TEAM] [--out FILE.html]
   agentsvc audit leaves [--out FILE]                   the leaf hashes of all events, for verify
   agentsvc audit retain --months N [--reason WHY] [--dry-run]
   agentsvc audit hold set NAME --reason WHY [--team TEAM]
@@ -43,7 +46,7 @@ type auditEnv struct {
 func runAudit(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	commands := map[string]auditCommand{
 		"keygen": auditKeygen, "verify": auditVerify, "check": auditCheck, "seal": auditSeal, "export": auditExport, "leaves": auditLeaves,
-		"retain": auditRetain, "hold": auditHold,
+		"report": auditReport, "retain": auditRetain, "hold": auditHold,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, auditUsage)
@@ -160,17 +163,6 @@ func auditSeal(ctx context.Context, e auditEnv, args []string) error {
 		}
 		_, err = fmt.Fprintf(e.stdout, "sealed %d events\n", n)
 		return err
-	})
-}
-
-func auditExport(ctx context.Context, e auditEnv, args []string) error {
-	flags := e.flags("export")
-	out := flags.String("out", "", "`file` to write; standard output if none is named")
-	if _, err := parseMixed(flags, args, 0); err != nil {
-		return err
-	}
-	return e.withStore(ctx, func(store *db.Store) error {
-		return e.to(*out, func(w io.Writer) error { return ledger.Export(ctx, store, w) })
 	})
 }
 

@@ -26,7 +26,7 @@ const usage = `agentsvc is the platform service in front of the GenAI REST API.
   agentsvc account   list the vendor accounts | assign a team to one
   agentsvc team      import who owns what
   agentsvc token     create | list | revoke service tokens
-  agentsvc audit     verify | check | export | leaves | seal | keygen | retain | hold: the history
+  agentsvc audit     verify | check | export | report | leaves | seal | keygen | retain | hold: the history
   agentsvc version   what this is
 
 Each command explains its flags with --help.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -20,11 +21,19 @@ type Reader struct {
 	store  *db.Store
 	tokens *listing.Tokens
 	schema *listing.Schema
+	reads  *reads
+	slots  *slots
+	// stall is exportStall, but in tests.
+	stall time.Duration
 }
 
 // NewReader reads from the store.
 func NewReader(store *db.Store, tokens *listing.Tokens) *Reader {
-	return &Reader{store: store, tokens: tokens, schema: db.AuditSchema()}
+	return &Reader{
+		store: store, tokens: tokens, schema: db.AuditSchema(),
+		reads: newReads(time.Now), //nolint:forbidigo // how long ago, by one clock
+		slots: newSlots(), stall: exportStall,
+	}
 }
 
 // List answers a page of the events that the caller may see, the newest first:
@@ -34,7 +43,7 @@ func (r *Reader) List(ctx context.Context, caller identity.Caller, req *pb.ListA
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.store.ListAuditEvents(ctx, db.Visible{All: caller.SeesAll(), Teams: caller.TeamIDs()}, page)
+	rows, err := r.store.ListAuditEvents(ctx, visible(caller), page)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +56,23 @@ func (r *Reader) List(ctx context.Context, caller identity.Caller, req *pb.ListA
 		}
 		resp.Events = append(resp.Events, event)
 	}
+	if req.GetCount() {
+		count, more, err := r.store.CountAuditEvents(ctx, visible(caller), page.Filter)
+		if err != nil {
+			return nil, err
+		}
+		resp.TotalSize, resp.TotalIsMore = int32(count), more
+	}
+	if err := r.recordRead(ctx, caller, req); err != nil {
+		return nil, err
+	}
 	return resp, nil
+}
+
+// visible is what a caller may see of the history: the events of their teams, or all. What belongs to no team, such as
+// who read the history, only those see who see all.
+func visible(caller identity.Caller) db.Visible {
+	return db.Visible{All: caller.SeesAll(), Teams: caller.TeamIDs()}
 }
 
 func toProto(row db.AuditRow) (*pb.AuditEvent, error) {

@@ -70,6 +70,10 @@ func (l list) page(visible Visible, page listing.Page) string {
 
 // count writes the statement that counts all pages.
 func (l list) count(visible Visible, filter listing.Filter) string {
+	return l.countUpTo(visible, filter, maxCount)
+}
+
+func (l list) countUpTo(visible Visible, filter listing.Filter, most int) string {
 	where := slices.Clone(l.where)
 	if !visible.All {
 		mine := "x.team_id = ANY (" + l.args.Add(teams(visible)) + "::uuid[])"
@@ -80,7 +84,7 @@ func (l list) count(visible Visible, filter listing.Filter) string {
 	}
 	where = append(where, filter.SQL(l.args))
 	return "SELECT count(*) FROM (SELECT FROM " + l.table + " AS x WHERE " + strings.Join(where, " AND ") +
-		" LIMIT " + l.args.Add(maxCount) + "::bigint) AS found"
+		" LIMIT " + l.args.Add(most) + "::bigint) AS found"
 }
 
 // teams are in order and once each: a team named twice would show its rows twice.

@@ -30,8 +30,8 @@ func (f Field) compare(op, value string) (condition, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no operator %s", op)
 	}
-	if f.Type == Texts {
-		return nil, errors.New(`look into it with a colon, as in tags:"x"`)
+	if f.Type == Texts || f.Type == Words {
+		return nil, errors.New("look into it with a colon, as in " + f.Name + `:"x"`)
 	}
 	ordered := f.Type == Text || f.Type == Time
 	if op != filtering.FunctionEquals && !ordered {
@@ -62,6 +62,10 @@ func (f Field) has(value string) (condition, error) {
 		return f.constant("cardinality(" + f.SQL + ") > 0"), nil
 	case f.Type == Texts:
 		return func(a *Args) string { return a.Add(value) + "::text = ANY (" + f.SQL + ")" }, nil
+	case f.Type == Words:
+		return func(a *Args) string {
+			return f.SQL + " @@ plainto_tsquery('simple', " + a.Add(value) + "::text)"
+		}, nil
 	case f.Type == Text && value == anything:
 		return f.constant(f.SQL + " <> ''"), nil
 	case f.Type == Text:
@@ -112,7 +116,7 @@ func (f Field) argument(value string) (any, error) {
 			return false, nil
 		}
 		return nil, errors.New("it is true or false")
-	case Texts:
+	case Texts, Words:
 	}
 	return nil, fmt.Errorf("a %s is not compared", f.Type)
 }
@@ -126,7 +130,7 @@ func (f Field) sqlType() string {
 		return "timestamptz"
 	case Bool:
 		return "boolean"
-	case Text, Enum, Texts:
+	case Text, Enum, Texts, Words:
 	}
 	return "text"
 }

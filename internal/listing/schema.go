@@ -36,6 +36,9 @@ const (
 	Bool Type = "bool"
 	// Texts is a list of texts, of which (:) one is looked for.
 	Texts Type = "list of text"
+	// Words are those of a text, of which (:) some are looked for, in any order and case. SQL is
+	// the expression that an index has as a tsvector.
+	Words Type = "words"
 )
 
 // Field is one thing that callers may filter by.
@@ -74,6 +77,12 @@ func (s *Schema) field(name string) (Field, bool) {
 		return Field{}, false
 	}
 	return s.Fields[i], true
+}
+
+// Has says whether there is a field of that name.
+func (s *Schema) Has(name string) bool {
+	_, ok := s.field(name)
+	return ok
 }
 
 // names lists the fields with their types, for those who asked for another.

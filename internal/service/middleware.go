@@ -52,8 +52,11 @@ func recoverHTTP(log *slog.Logger, next http.Handler) http.Handler {
 		ctx := r.Context()
 		defer func() {
 			p := recover()
-			if p == nil {
+			switch p {
+			case nil:
 				return
+			case http.ErrAbortHandler: // a handler's own way to break the connection
+				panic(p) //nolint:forbidigo // net/http takes it from here
 			}
 			logPanic(ctx, log, p, slog.String("path", r.URL.Path), slog.String("request_id", r.Header.Get(requestIDHeader)))
 			if begun.wrote {

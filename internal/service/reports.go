@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 
+	"connectrpc.com/connect"
+
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/audit"
@@ -23,6 +25,18 @@ var _ agentsvcv1connect.AuditServiceHandler = (*Audit)(nil)
 // ListAuditEvents answers the events that the caller may see.
 func (s *Audit) ListAuditEvents(ctx context.Context, req *pb.ListAuditEventsRequest) (*pb.ListAuditEventsResponse, error) {
 	return s.Reader.List(ctx, caller(ctx), req)
+}
+
+// ExportAuditEvents answers all events that the caller may see, as a stream.
+func (s *Audit) ExportAuditEvents(
+	ctx context.Context, req *pb.ExportAuditEventsRequest, stream *connect.ServerStream[pb.ExportAuditEventsResponse],
+) error {
+	return s.Reader.Export(ctx, caller(ctx), req, stream.Send)
+}
+
+// SummarizeAuditEvents counts the events that the caller may see.
+func (s *Audit) SummarizeAuditEvents(ctx context.Context, req *pb.SummarizeAuditEventsRequest) (*pb.SummarizeAuditEventsResponse, error) {
+	return s.Reader.Summarize(ctx, caller(ctx), req)
 }
 
 // GetCheckpoint answers a signed checkpoint of the sealed history.

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
@@ -41,6 +42,8 @@ type Config struct {
 	Services      []Service
 	Authenticator Authenticator
 	Guard         *access.Guard
+	// Exporter is what downloads of the history are made by; nil for none.
+	Exporter Exporter
 	// Resolve is for requests whose filter chooses what is changed; nil: they are refused.
 	Resolve Resolver
 	Log     *slog.Logger
@@ -144,7 +147,8 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	if err != nil {
 		return fmt.Errorf("making the validator of requests: %w", err)
 	}
-	interceptors, err := chain(s.streams, s.cfg, requestChecks(validator, s.cfg.Resolve, s.cfg.Guard))
+	checks := requestChecks(validator, s.cfg.Resolve, s.cfg.Guard)
+	interceptors, err := chain(s.streams, s.cfg, checks)
 	if err != nil {
 		return err
 	}
@@ -159,6 +163,9 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 				unknownProcedure(w, r, writer)
 				return
 			}
+			if r.URL.Path == agentsvcv1connect.AuditServiceExportAuditEventsProcedure {
+				w = &patientWriter{ResponseWriter: w, now: time.Now} //nolint:forbidigo // a connection's deadline
+			}
 			handler.ServeHTTP(w, r)
 		})
 		limited := limits.wrap(limitBody(s.cfg.MaxRequestBytes, known), writer)
@@ -166,6 +173,12 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	}
 	for _, service := range s.cfg.Services {
 		mount(service.mount(options...))
+	}
+	if s.cfg.Exporter != nil {
+		d := &downloads{exporter: s.cfg.Exporter, checks: checks, log: s.cfg.Log, open: s.streams, writer: writer}
+		for path, handler := range d.handlers() {
+			mux.Handle("GET "+path, identify(s.cfg.Authenticator, s.cfg.Log, handler, options...))
+		}
 	}
 	return nil
 }

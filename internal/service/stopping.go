@@ -32,9 +32,15 @@ func (*streamStage) WrapStreamingClient(next connect.StreamingClientFunc) connec
 // WrapStreamingHandler implements [connect.Interceptor].
 func (s *streamStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(s.open, func() { cancel(context.Cause(s.open)) })() //nolint:contextcheck // the life of all streams is no call's
+		ctx, release := whileOpen(ctx, s.open)
+		defer release()
 		return whyEnded(ctx, next(ctx, conn))
 	}
+}
+
+// whileOpen is a context that also ends, with the same cause, when open does.
+func whileOpen(ctx, open context.Context) (both context.Context, release func()) {
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(open, func() { cancel(context.Cause(open)) })
+	return both, func() { stop(); cancel(nil) }
 }

@@ -209,7 +209,7 @@ var File_agentsvc_v1_agent_batch_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_agent_batch_proto_rawDesc = "" +
 	"\n" +
-	"\x1dagentsvc/v1/agent_batch.proto\x12\vagentsvc.v1\x1a\x1fagentsvc/v1/audit_service.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\"\xbf\x01\n" +
+	"\x1dagentsvc/v1/agent_batch.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/audit_event.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\"\xbf\x01\n" +
 	"\x0eAgentBatchPlan\x129\n" +
 	"\aupdates\x18\x01 \x03(\v2\x1f.agentsvc.v1.PlannedAgentUpdateR\aupdates\x126\n" +
 	"\tunchanged\x18\x02 \x03(\v2\x18.agentsvc.v1.ResourceRefR\tunchanged\x12:\n" +
@@ -263,7 +263,7 @@ func file_agentsvc_v1_agent_batch_proto_init() {
 	if File_agentsvc_v1_agent_batch_proto != nil {
 		return
 	}
-	file_agentsvc_v1_audit_service_proto_init()
+	file_agentsvc_v1_audit_event_proto_init()
 	file_agentsvc_v1_errors_proto_init()
 	file_agentsvc_v1_operation_proto_init()
 	type x struct{}

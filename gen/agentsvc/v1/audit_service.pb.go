@@ -7,13 +7,9 @@
 package agentsvcv1
 
 import (
-	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	structpb "google.golang.org/protobuf/types/known/structpb"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
-	sync "sync"
 	unsafe "unsafe"
 )
 
@@ -24,601 +20,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Outcome is what became of what was asked for.
-type AuditEvent_Outcome int32
-
-const (
-	AuditEvent_OUTCOME_UNSPECIFIED AuditEvent_Outcome = 0
-	// A change was accepted and is durable; an event with its outcome follows.
-	AuditEvent_OUTCOME_ACCEPTED AuditEvent_Outcome = 1
-	// The change was made.
-	AuditEvent_OUTCOME_SUCCEEDED AuditEvent_Outcome = 2
-	// The change was not made, or it cannot be told: see error_reason.
-	AuditEvent_OUTCOME_FAILED AuditEvent_Outcome = 3
-	// The change was taken back before it was sent.
-	AuditEvent_OUTCOME_CANCELLED AuditEvent_Outcome = 4
-	// The caller was not allowed to.
-	AuditEvent_OUTCOME_DENIED AuditEvent_Outcome = 5
-)
-
-// Enum value maps for AuditEvent_Outcome.
-var (
-	AuditEvent_Outcome_name = map[int32]string{
-		0: "OUTCOME_UNSPECIFIED",
-		1: "OUTCOME_ACCEPTED",
-		2: "OUTCOME_SUCCEEDED",
-		3: "OUTCOME_FAILED",
-		4: "OUTCOME_CANCELLED",
-		5: "OUTCOME_DENIED",
-	}
-	AuditEvent_Outcome_value = map[string]int32{
-		"OUTCOME_UNSPECIFIED": 0,
-		"OUTCOME_ACCEPTED":    1,
-		"OUTCOME_SUCCEEDED":   2,
-		"OUTCOME_FAILED":      3,
-		"OUTCOME_CANCELLED":   4,
-		"OUTCOME_DENIED":      5,
-	}
-)
-
-func (x AuditEvent_Outcome) Enum() *AuditEvent_Outcome {
-	p := new(AuditEvent_Outcome)
-	*p = x
-	return p
-}
-
-func (x AuditEvent_Outcome) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (AuditEvent_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_agentsvc_v1_audit_service_proto_enumTypes[0].Descriptor()
-}
-
-func (AuditEvent_Outcome) Type() protoreflect.EnumType {
-	return &file_agentsvc_v1_audit_service_proto_enumTypes[0]
-}
-
-func (x AuditEvent_Outcome) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use AuditEvent_Outcome.Descriptor instead.
-func (AuditEvent_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_agentsvc_v1_audit_service_proto_rawDescGZIP(), []int{0, 0}
-}
-
-// Origin is where a change came from.
-type AuditEvent_Origin int32
-
-const (
-	AuditEvent_ORIGIN_UNSPECIFIED AuditEvent_Origin = 0
-	// A caller of this service.
-	AuditEvent_ORIGIN_API AuditEvent_Origin = 1
-	// Somebody working with the vendor directly; noticed by comparison.
-	AuditEvent_ORIGIN_UPSTREAM AuditEvent_Origin = 2
-	// The service itself.
-	AuditEvent_ORIGIN_SYSTEM AuditEvent_Origin = 3
-)
-
-// Enum value maps for AuditEvent_Origin.
-var (
-	AuditEvent_Origin_name = map[int32]string{
-		0: "ORIGIN_UNSPECIFIED",
-		1: "ORIGIN_API",
-		2: "ORIGIN_UPSTREAM",
-		3: "ORIGIN_SYSTEM",
-	}
-	AuditEvent_Origin_value = map[string]int32{
-		"ORIGIN_UNSPECIFIED": 0,
-		"ORIGIN_API":         1,
-		"ORIGIN_UPSTREAM":    2,
-		"ORIGIN_SYSTEM":      3,
-	}
-)
-
-func (x AuditEvent_Origin) Enum() *AuditEvent_Origin {
-	p := new(AuditEvent_Origin)
-	*p = x
-	return p
-}
-
-func (x AuditEvent_Origin) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (AuditEvent_Origin) Descriptor() protoreflect.EnumDescriptor {
-	return file_agentsvc_v1_audit_service_proto_enumTypes[1].Descriptor()
-}
-
-func (AuditEvent_Origin) Type() protoreflect.EnumType {
-	return &file_agentsvc_v1_audit_service_proto_enumTypes[1]
-}
-
-func (x AuditEvent_Origin) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use AuditEvent_Origin.Descriptor instead.
-func (AuditEvent_Origin) EnumDescriptor() ([]byte, []int) {
-	return file_agentsvc_v1_audit_service_proto_rawDescGZIP(), []int{0, 1}
-}
-
-// AuditEvent is one line of the append-only history. It holds no secret.
-type AuditEvent struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Unique id, a UUID of version 7.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// When it was recorded, by the database's clock.
-	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// Who acted: an email address, or the name of a service.
-	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Name of the team concerned; empty where there is none.
-	Team   string `protobuf:"bytes,4,opt,name=team,proto3" json:"team,omitempty"`
-	Action Action `protobuf:"varint,5,opt,name=action,proto3,enum=agentsvc.v1.Action" json:"action,omitempty"`
-	// The method called, such as "agentsvc.v1.AgentService.CreateAgent".
-	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
-	// What was acted on.
-	Resource *ResourceRef `protobuf:"bytes,7,opt,name=resource,proto3" json:"resource,omitempty"`
-	// The resource it belongs to, where it is part of another.
-	Parent *ResourceRef `protobuf:"bytes,8,opt,name=parent,proto3" json:"parent,omitempty"`
-	// Why, as given by the caller.
-	Reason  string             `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
-	Outcome AuditEvent_Outcome `protobuf:"varint,10,opt,name=outcome,proto3,enum=agentsvc.v1.AuditEvent_Outcome" json:"outcome,omitempty"`
-	Origin  AuditEvent_Origin  `protobuf:"varint,11,opt,name=origin,proto3,enum=agentsvc.v1.AuditEvent_Origin" json:"origin,omitempty"`
-	// The operation, for changes.
-	OperationId string `protobuf:"bytes,12,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
-	// The vendor's id of the request that made the change.
-	VendorRequestId string `protobuf:"bytes,13,opt,name=vendor_request_id,json=vendorRequestId,proto3" json:"vendor_request_id,omitempty"`
-	// Our id of the caller's request, as in its x-request-id.
-	RequestId string `protobuf:"bytes,14,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The caller's address.
-	ClientAddress string `protobuf:"bytes,15,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
-	// The caller's user agent.
-	UserAgent string `protobuf:"bytes,16,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
-	// Why it failed or was denied.
-	ErrorReason ErrorReason `protobuf:"varint,17,opt,name=error_reason,json=errorReason,proto3,enum=agentsvc.v1.ErrorReason" json:"error_reason,omitempty"`
-	// What the caller was told.
-	ErrorMessage string `protobuf:"bytes,18,opt,name=error_message,json=errorMessage,proto3" json:"error_message,omitempty"`
-	// The request, without secrets; with OUTCOME_ACCEPTED and OUTCOME_DENIED.
-	Request *structpb.Struct `protobuf:"bytes,19,opt,name=request,proto3" json:"request,omitempty"`
-	// The resource before, as far as it changed and without secrets; with OUTCOME_SUCCEEDED.
-	Before *structpb.Struct `protobuf:"bytes,20,opt,name=before,proto3" json:"before,omitempty"`
-	// The resource after, as far as it changed and without secrets; with OUTCOME_SUCCEEDED.
-	After *structpb.Struct `protobuf:"bytes,21,opt,name=after,proto3" json:"after,omitempty"`
-	// What changed, field by field.
-	Changes       []*FieldChange `protobuf:"bytes,22,rep,name=changes,proto3" json:"changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AuditEvent) Reset() {
-	*x = AuditEvent{}
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AuditEvent) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AuditEvent) ProtoMessage() {}
-
-func (x *AuditEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AuditEvent.ProtoReflect.Descriptor instead.
-func (*AuditEvent) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_audit_service_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *AuditEvent) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Time
-	}
-	return nil
-}
-
-func (x *AuditEvent) GetActor() string {
-	if x != nil {
-		return x.Actor
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetTeam() string {
-	if x != nil {
-		return x.Team
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetAction() Action {
-	if x != nil {
-		return x.Action
-	}
-	return Action_ACTION_UNSPECIFIED
-}
-
-func (x *AuditEvent) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetResource() *ResourceRef {
-	if x != nil {
-		return x.Resource
-	}
-	return nil
-}
-
-func (x *AuditEvent) GetParent() *ResourceRef {
-	if x != nil {
-		return x.Parent
-	}
-	return nil
-}
-
-func (x *AuditEvent) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetOutcome() AuditEvent_Outcome {
-	if x != nil {
-		return x.Outcome
-	}
-	return AuditEvent_OUTCOME_UNSPECIFIED
-}
-
-func (x *AuditEvent) GetOrigin() AuditEvent_Origin {
-	if x != nil {
-		return x.Origin
-	}
-	return AuditEvent_ORIGIN_UNSPECIFIED
-}
-
-func (x *AuditEvent) GetOperationId() string {
-	if x != nil {
-		return x.OperationId
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetVendorRequestId() string {
-	if x != nil {
-		return x.VendorRequestId
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetClientAddress() string {
-	if x != nil {
-		return x.ClientAddress
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetUserAgent() string {
-	if x != nil {
-		return x.UserAgent
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetErrorReason() ErrorReason {
-	if x != nil {
-		return x.ErrorReason
-	}
-	return ErrorReason_ERROR_REASON_UNSPECIFIED
-}
-
-func (x *AuditEvent) GetErrorMessage() string {
-	if x != nil {
-		return x.ErrorMessage
-	}
-	return ""
-}
-
-func (x *AuditEvent) GetRequest() *structpb.Struct {
-	if x != nil {
-		return x.Request
-	}
-	return nil
-}
-
-func (x *AuditEvent) GetBefore() *structpb.Struct {
-	if x != nil {
-		return x.Before
-	}
-	return nil
-}
-
-func (x *AuditEvent) GetAfter() *structpb.Struct {
-	if x != nil {
-		return x.After
-	}
-	return nil
-}
-
-func (x *AuditEvent) GetChanges() []*FieldChange {
-	if x != nil {
-		return x.Changes
-	}
-	return nil
-}
-
-// FieldChange is one field that changed.
-type FieldChange struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Path of the field, such as "temperature" or "deployment.visibility".
-	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// Absent where there was none.
-	Before *structpb.Value `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
-	// Absent where there is none any more.
-	After         *structpb.Value `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FieldChange) Reset() {
-	*x = FieldChange{}
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FieldChange) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FieldChange) ProtoMessage() {}
-
-func (x *FieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
-func (*FieldChange) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_audit_service_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *FieldChange) GetPath() string {
-	if x != nil {
-		return x.Path
-	}
-	return ""
-}
-
-func (x *FieldChange) GetBefore() *structpb.Value {
-	if x != nil {
-		return x.Before
-	}
-	return nil
-}
-
-func (x *FieldChange) GetAfter() *structpb.Value {
-	if x != nil {
-		return x.After
-	}
-	return nil
-}
-
-type ListAuditEventsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many to answer at the most: 1 to 1000, or 0 for 50.
-	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before, with otherwise the same request.
-	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// AIP-160 filter over time, team, actor, action, outcome, origin, resource_kind, resource_uuid, parent_uuid,
-	// operation_id, method, reason and error_reason; such as: resource_uuid = "…" AND outcome = "SUCCEEDED" AND time > "2026-01-01T00:00:00Z".
-	// A uuid of an agent finds what happened to its parts with: (resource_uuid = "…" OR parent_uuid = "…").
-	Filter        string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListAuditEventsRequest) Reset() {
-	*x = ListAuditEventsRequest{}
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListAuditEventsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListAuditEventsRequest) ProtoMessage() {}
-
-func (x *ListAuditEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListAuditEventsRequest.ProtoReflect.Descriptor instead.
-func (*ListAuditEventsRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_audit_service_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *ListAuditEventsRequest) GetPageSize() int32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListAuditEventsRequest) GetPageToken() string {
-	if x != nil {
-		return x.PageToken
-	}
-	return ""
-}
-
-func (x *ListAuditEventsRequest) GetFilter() string {
-	if x != nil {
-		return x.Filter
-	}
-	return ""
-}
-
-type ListAuditEventsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The newest first.
-	Events []*AuditEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// Token of the next page; empty on the last.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListAuditEventsResponse) Reset() {
-	*x = ListAuditEventsResponse{}
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListAuditEventsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListAuditEventsResponse) ProtoMessage() {}
-
-func (x *ListAuditEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_audit_service_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListAuditEventsResponse.ProtoReflect.Descriptor instead.
-func (*ListAuditEventsResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_audit_service_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *ListAuditEventsResponse) GetEvents() []*AuditEvent {
-	if x != nil {
-		return x.Events
-	}
-	return nil
-}
-
-func (x *ListAuditEventsResponse) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
-	}
-	return ""
-}
-
 var File_agentsvc_v1_audit_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_audit_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1fagentsvc/v1/agent_history.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cagentsvc/v1/audit_seal.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1fagentsvc/v1/route_history.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\b\n" +
+	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1fagentsvc/v1/agent_history.proto\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1dagentsvc/v1/audit_event.proto\x1a\x1eagentsvc/v1/audit_export.proto\x1a\x1cagentsvc/v1/audit_seal.proto\x1a\x1fagentsvc/v1/audit_summary.proto\x1a\x1fagentsvc/v1/route_history.proto2\xff\n" +
 	"\n" +
-	"AuditEvent\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
-	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
-	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x12\n" +
-	"\x04team\x18\x04 \x01(\tR\x04team\x12+\n" +
-	"\x06action\x18\x05 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12\x16\n" +
-	"\x06method\x18\x06 \x01(\tR\x06method\x124\n" +
-	"\bresource\x18\a \x01(\v2\x18.agentsvc.v1.ResourceRefR\bresource\x120\n" +
-	"\x06parent\x18\b \x01(\v2\x18.agentsvc.v1.ResourceRefR\x06parent\x12\x16\n" +
-	"\x06reason\x18\t \x01(\tR\x06reason\x129\n" +
-	"\aoutcome\x18\n" +
-	" \x01(\x0e2\x1f.agentsvc.v1.AuditEvent.OutcomeR\aoutcome\x126\n" +
-	"\x06origin\x18\v \x01(\x0e2\x1e.agentsvc.v1.AuditEvent.OriginR\x06origin\x12!\n" +
-	"\foperation_id\x18\f \x01(\tR\voperationId\x12*\n" +
-	"\x11vendor_request_id\x18\r \x01(\tR\x0fvendorRequestId\x12\x1d\n" +
-	"\n" +
-	"request_id\x18\x0e \x01(\tR\trequestId\x12%\n" +
-	"\x0eclient_address\x18\x0f \x01(\tR\rclientAddress\x12\x1d\n" +
-	"\n" +
-	"user_agent\x18\x10 \x01(\tR\tuserAgent\x12;\n" +
-	"\ferror_reason\x18\x11 \x01(\x0e2\x18.agentsvc.v1.ErrorReasonR\verrorReason\x12#\n" +
-	"\rerror_message\x18\x12 \x01(\tR\ferrorMessage\x121\n" +
-	"\arequest\x18\x13 \x01(\v2\x17.google.protobuf.StructR\arequest\x12/\n" +
-	"\x06before\x18\x14 \x01(\v2\x17.google.protobuf.StructR\x06before\x12-\n" +
-	"\x05after\x18\x15 \x01(\v2\x17.google.protobuf.StructR\x05after\x122\n" +
-	"\achanges\x18\x16 \x03(\v2\x18.agentsvc.v1.FieldChangeR\achanges\"\x8e\x01\n" +
-	"\aOutcome\x12\x17\n" +
-	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10OUTCOME_ACCEPTED\x10\x01\x12\x15\n" +
-	"\x11OUTCOME_SUCCEEDED\x10\x02\x12\x12\n" +
-	"\x0eOUTCOME_FAILED\x10\x03\x12\x15\n" +
-	"\x11OUTCOME_CANCELLED\x10\x04\x12\x12\n" +
-	"\x0eOUTCOME_DENIED\x10\x05\"X\n" +
-	"\x06Origin\x12\x16\n" +
-	"\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0e\n" +
-	"\n" +
-	"ORIGIN_API\x10\x01\x12\x13\n" +
-	"\x0fORIGIN_UPSTREAM\x10\x02\x12\x11\n" +
-	"\rORIGIN_SYSTEM\x10\x03\"\x7f\n" +
-	"\vFieldChange\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12.\n" +
-	"\x06before\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x06before\x12,\n" +
-	"\x05after\x18\x03 \x01(\v2\x16.google.protobuf.ValueR\x05after\"\x8c\x01\n" +
-	"\x16ListAuditEventsRequest\x12'\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
-	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12 \n" +
-	"\x06filter\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filter\"r\n" +
-	"\x17ListAuditEventsResponse\x12/\n" +
-	"\x06events\x18\x01 \x03(\v2\x17.agentsvc.v1.AuditEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x95\t\n" +
 	"\fAuditService\x12i\n" +
-	"\x0fListAuditEvents\x12#.agentsvc.v1.ListAuditEventsRequest\x1a$.agentsvc.v1.ListAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12c\n" +
+	"\x0fListAuditEvents\x12#.agentsvc.v1.ListAuditEventsRequest\x1a$.agentsvc.v1.ListAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12n\n" +
+	"\x11ExportAuditEvents\x12%.agentsvc.v1.ExportAuditEventsRequest\x1a&.agentsvc.v1.ExportAuditEventsResponse\"\b\xa2\xbb\x18\x04\b\x01\x18\x010\x01\x12x\n" +
+	"\x14SummarizeAuditEvents\x12(.agentsvc.v1.SummarizeAuditEventsRequest\x1a).agentsvc.v1.SummarizeAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12c\n" +
 	"\rGetCheckpoint\x12!.agentsvc.v1.GetCheckpointRequest\x1a\".agentsvc.v1.GetCheckpointResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01\x12i\n" +
 	"\x0fProveAuditEvent\x12#.agentsvc.v1.ProveAuditEventRequest\x1a$.agentsvc.v1.ProveAuditEventResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x01\x90\x02\x01\x12l\n" +
 	"\x10ProveConsistency\x12$.agentsvc.v1.ProveConsistencyRequest\x1a%.agentsvc.v1.ProveConsistencyResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01\x12}\n" +
@@ -634,92 +45,62 @@ const file_agentsvc_v1_audit_service_proto_rawDesc = "" +
 	"\x11PreflightRollback\x12%.agentsvc.v1.PreflightRollbackRequest\x1a&.agentsvc.v1.PreflightRollbackResponse\"\x1a\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x01\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
-var (
-	file_agentsvc_v1_audit_service_proto_rawDescOnce sync.Once
-	file_agentsvc_v1_audit_service_proto_rawDescData []byte
-)
-
-func file_agentsvc_v1_audit_service_proto_rawDescGZIP() []byte {
-	file_agentsvc_v1_audit_service_proto_rawDescOnce.Do(func() {
-		file_agentsvc_v1_audit_service_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_agentsvc_v1_audit_service_proto_rawDesc), len(file_agentsvc_v1_audit_service_proto_rawDesc)))
-	})
-	return file_agentsvc_v1_audit_service_proto_rawDescData
-}
-
-var file_agentsvc_v1_audit_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_agentsvc_v1_audit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_agentsvc_v1_audit_service_proto_goTypes = []any{
-	(AuditEvent_Outcome)(0),           // 0: agentsvc.v1.AuditEvent.Outcome
-	(AuditEvent_Origin)(0),            // 1: agentsvc.v1.AuditEvent.Origin
-	(*AuditEvent)(nil),                // 2: agentsvc.v1.AuditEvent
-	(*FieldChange)(nil),               // 3: agentsvc.v1.FieldChange
-	(*ListAuditEventsRequest)(nil),    // 4: agentsvc.v1.ListAuditEventsRequest
-	(*ListAuditEventsResponse)(nil),   // 5: agentsvc.v1.ListAuditEventsResponse
-	(*timestamppb.Timestamp)(nil),     // 6: google.protobuf.Timestamp
-	(Action)(0),                       // 7: agentsvc.v1.Action
-	(*ResourceRef)(nil),               // 8: agentsvc.v1.ResourceRef
-	(ErrorReason)(0),                  // 9: agentsvc.v1.ErrorReason
-	(*structpb.Struct)(nil),           // 10: google.protobuf.Struct
-	(*structpb.Value)(nil),            // 11: google.protobuf.Value
-	(*GetCheckpointRequest)(nil),      // 12: agentsvc.v1.GetCheckpointRequest
-	(*ProveAuditEventRequest)(nil),    // 13: agentsvc.v1.ProveAuditEventRequest
-	(*ProveConsistencyRequest)(nil),   // 14: agentsvc.v1.ProveConsistencyRequest
-	(*ListAgentHistoryRequest)(nil),   // 15: agentsvc.v1.ListAgentHistoryRequest
-	(*GetAgentAsOfRequest)(nil),       // 16: agentsvc.v1.GetAgentAsOfRequest
-	(*DiffAgentVersionsRequest)(nil),  // 17: agentsvc.v1.DiffAgentVersionsRequest
-	(*ListRouteHistoryRequest)(nil),   // 18: agentsvc.v1.ListRouteHistoryRequest
-	(*GetRouteGraphRequest)(nil),      // 19: agentsvc.v1.GetRouteGraphRequest
-	(*PreflightRollbackRequest)(nil),  // 20: agentsvc.v1.PreflightRollbackRequest
-	(*GetCheckpointResponse)(nil),     // 21: agentsvc.v1.GetCheckpointResponse
-	(*ProveAuditEventResponse)(nil),   // 22: agentsvc.v1.ProveAuditEventResponse
-	(*ProveConsistencyResponse)(nil),  // 23: agentsvc.v1.ProveConsistencyResponse
-	(*ListAgentHistoryResponse)(nil),  // 24: agentsvc.v1.ListAgentHistoryResponse
-	(*GetAgentAsOfResponse)(nil),      // 25: agentsvc.v1.GetAgentAsOfResponse
-	(*DiffAgentVersionsResponse)(nil), // 26: agentsvc.v1.DiffAgentVersionsResponse
-	(*ListRouteHistoryResponse)(nil),  // 27: agentsvc.v1.ListRouteHistoryResponse
-	(*GetRouteGraphResponse)(nil),     // 28: agentsvc.v1.GetRouteGraphResponse
-	(*PreflightRollbackResponse)(nil), // 29: agentsvc.v1.PreflightRollbackResponse
+	(*ListAuditEventsRequest)(nil),       // 0: agentsvc.v1.ListAuditEventsRequest
+	(*ExportAuditEventsRequest)(nil),     // 1: agentsvc.v1.ExportAuditEventsRequest
+	(*SummarizeAuditEventsRequest)(nil),  // 2: agentsvc.v1.SummarizeAuditEventsRequest
+	(*GetCheckpointRequest)(nil),         // 3: agentsvc.v1.GetCheckpointRequest
+	(*ProveAuditEventRequest)(nil),       // 4: agentsvc.v1.ProveAuditEventRequest
+	(*ProveConsistencyRequest)(nil),      // 5: agentsvc.v1.ProveConsistencyRequest
+	(*ListAgentHistoryRequest)(nil),      // 6: agentsvc.v1.ListAgentHistoryRequest
+	(*GetAgentAsOfRequest)(nil),          // 7: agentsvc.v1.GetAgentAsOfRequest
+	(*DiffAgentVersionsRequest)(nil),     // 8: agentsvc.v1.DiffAgentVersionsRequest
+	(*ListRouteHistoryRequest)(nil),      // 9: agentsvc.v1.ListRouteHistoryRequest
+	(*GetRouteGraphRequest)(nil),         // 10: agentsvc.v1.GetRouteGraphRequest
+	(*PreflightRollbackRequest)(nil),     // 11: agentsvc.v1.PreflightRollbackRequest
+	(*ListAuditEventsResponse)(nil),      // 12: agentsvc.v1.ListAuditEventsResponse
+	(*ExportAuditEventsResponse)(nil),    // 13: agentsvc.v1.ExportAuditEventsResponse
+	(*SummarizeAuditEventsResponse)(nil), // 14: agentsvc.v1.SummarizeAuditEventsResponse
+	(*GetCheckpointResponse)(nil),        // 15: agentsvc.v1.GetCheckpointResponse
+	(*ProveAuditEventResponse)(nil),      // 16: agentsvc.v1.ProveAuditEventResponse
+	(*ProveConsistencyResponse)(nil),     // 17: agentsvc.v1.ProveConsistencyResponse
+	(*ListAgentHistoryResponse)(nil),     // 18: agentsvc.v1.ListAgentHistoryResponse
+	(*GetAgentAsOfResponse)(nil),         // 19: agentsvc.v1.GetAgentAsOfResponse
+	(*DiffAgentVersionsResponse)(nil),    // 20: agentsvc.v1.DiffAgentVersionsResponse
+	(*ListRouteHistoryResponse)(nil),     // 21: agentsvc.v1.ListRouteHistoryResponse
+	(*GetRouteGraphResponse)(nil),        // 22: agentsvc.v1.GetRouteGraphResponse
+	(*PreflightRollbackResponse)(nil),    // 23: agentsvc.v1.PreflightRollbackResponse
 }
 var file_agentsvc_v1_audit_service_proto_depIdxs = []int32{
-	6,  // 0: agentsvc.v1.AuditEvent.time:type_name -> google.protobuf.Timestamp
-	7,  // 1: agentsvc.v1.AuditEvent.action:type_name -> agentsvc.v1.Action
-	8,  // 2: agentsvc.v1.AuditEvent.resource:type_name -> agentsvc.v1.ResourceRef
-	8,  // 3: agentsvc.v1.AuditEvent.parent:type_name -> agentsvc.v1.ResourceRef
-	0,  // 4: agentsvc.v1.AuditEvent.outcome:type_name -> agentsvc.v1.AuditEvent.Outcome
-	1,  // 5: agentsvc.v1.AuditEvent.origin:type_name -> agentsvc.v1.AuditEvent.Origin
-	9,  // 6: agentsvc.v1.AuditEvent.error_reason:type_name -> agentsvc.v1.ErrorReason
-	10, // 7: agentsvc.v1.AuditEvent.request:type_name -> google.protobuf.Struct
-	10, // 8: agentsvc.v1.AuditEvent.before:type_name -> google.protobuf.Struct
-	10, // 9: agentsvc.v1.AuditEvent.after:type_name -> google.protobuf.Struct
-	3,  // 10: agentsvc.v1.AuditEvent.changes:type_name -> agentsvc.v1.FieldChange
-	11, // 11: agentsvc.v1.FieldChange.before:type_name -> google.protobuf.Value
-	11, // 12: agentsvc.v1.FieldChange.after:type_name -> google.protobuf.Value
-	2,  // 13: agentsvc.v1.ListAuditEventsResponse.events:type_name -> agentsvc.v1.AuditEvent
-	4,  // 14: agentsvc.v1.AuditService.ListAuditEvents:input_type -> agentsvc.v1.ListAuditEventsRequest
-	12, // 15: agentsvc.v1.AuditService.GetCheckpoint:input_type -> agentsvc.v1.GetCheckpointRequest
-	13, // 16: agentsvc.v1.AuditService.ProveAuditEvent:input_type -> agentsvc.v1.ProveAuditEventRequest
-	14, // 17: agentsvc.v1.AuditService.ProveConsistency:input_type -> agentsvc.v1.ProveConsistencyRequest
-	15, // 18: agentsvc.v1.AuditService.ListAgentHistory:input_type -> agentsvc.v1.ListAgentHistoryRequest
-	16, // 19: agentsvc.v1.AuditService.GetAgentAsOf:input_type -> agentsvc.v1.GetAgentAsOfRequest
-	17, // 20: agentsvc.v1.AuditService.DiffAgentVersions:input_type -> agentsvc.v1.DiffAgentVersionsRequest
-	18, // 21: agentsvc.v1.AuditService.ListRouteHistory:input_type -> agentsvc.v1.ListRouteHistoryRequest
-	19, // 22: agentsvc.v1.AuditService.GetRouteGraph:input_type -> agentsvc.v1.GetRouteGraphRequest
-	20, // 23: agentsvc.v1.AuditService.PreflightRollback:input_type -> agentsvc.v1.PreflightRollbackRequest
-	5,  // 24: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
-	21, // 25: agentsvc.v1.AuditService.GetCheckpoint:output_type -> agentsvc.v1.GetCheckpointResponse
-	22, // 26: agentsvc.v1.AuditService.ProveAuditEvent:output_type -> agentsvc.v1.ProveAuditEventResponse
-	23, // 27: agentsvc.v1.AuditService.ProveConsistency:output_type -> agentsvc.v1.ProveConsistencyResponse
-	24, // 28: agentsvc.v1.AuditService.ListAgentHistory:output_type -> agentsvc.v1.ListAgentHistoryResponse
-	25, // 29: agentsvc.v1.AuditService.GetAgentAsOf:output_type -> agentsvc.v1.GetAgentAsOfResponse
-	26, // 30: agentsvc.v1.AuditService.DiffAgentVersions:output_type -> agentsvc.v1.DiffAgentVersionsResponse
-	27, // 31: agentsvc.v1.AuditService.ListRouteHistory:output_type -> agentsvc.v1.ListRouteHistoryResponse
-	28, // 32: agentsvc.v1.AuditService.GetRouteGraph:output_type -> agentsvc.v1.GetRouteGraphResponse
-	29, // 33: agentsvc.v1.AuditService.PreflightRollback:output_type -> agentsvc.v1.PreflightRollbackResponse
-	24, // [24:34] is the sub-list for method output_type
-	14, // [14:24] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	0,  // 0: agentsvc.v1.AuditService.ListAuditEvents:input_type -> agentsvc.v1.ListAuditEventsRequest
+	1,  // 1: agentsvc.v1.AuditService.ExportAuditEvents:input_type -> agentsvc.v1.ExportAuditEventsRequest
+	2,  // 2: agentsvc.v1.AuditService.SummarizeAuditEvents:input_type -> agentsvc.v1.SummarizeAuditEventsRequest
+	3,  // 3: agentsvc.v1.AuditService.GetCheckpoint:input_type -> agentsvc.v1.GetCheckpointRequest
+	4,  // 4: agentsvc.v1.AuditService.ProveAuditEvent:input_type -> agentsvc.v1.ProveAuditEventRequest
+	5,  // 5: agentsvc.v1.AuditService.ProveConsistency:input_type -> agentsvc.v1.ProveConsistencyRequest
+	6,  // 6: agentsvc.v1.AuditService.ListAgentHistory:input_type -> agentsvc.v1.ListAgentHistoryRequest
+	7,  // 7: agentsvc.v1.AuditService.GetAgentAsOf:input_type -> agentsvc.v1.GetAgentAsOfRequest
+	8,  // 8: agentsvc.v1.AuditService.DiffAgentVersions:input_type -> agentsvc.v1.DiffAgentVersionsRequest
+	9,  // 9: agentsvc.v1.AuditService.ListRouteHistory:input_type -> agentsvc.v1.ListRouteHistoryRequest
+	10, // 10: agentsvc.v1.AuditService.GetRouteGraph:input_type -> agentsvc.v1.GetRouteGraphRequest
+	11, // 11: agentsvc.v1.AuditService.PreflightRollback:input_type -> agentsvc.v1.PreflightRollbackRequest
+	12, // 12: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
+	13, // 13: agentsvc.v1.AuditService.ExportAuditEvents:output_type -> agentsvc.v1.ExportAuditEventsResponse
+	14, // 14: agentsvc.v1.AuditService.SummarizeAuditEvents:output_type -> agentsvc.v1.SummarizeAuditEventsResponse
+	15, // 15: agentsvc.v1.AuditService.GetCheckpoint:output_type -> agentsvc.v1.GetCheckpointResponse
+	16, // 16: agentsvc.v1.AuditService.ProveAuditEvent:output_type -> agentsvc.v1.ProveAuditEventResponse
+	17, // 17: agentsvc.v1.AuditService.ProveConsistency:output_type -> agentsvc.v1.ProveConsistencyResponse
+	18, // 18: agentsvc.v1.AuditService.ListAgentHistory:output_type -> agentsvc.v1.ListAgentHistoryResponse
+	19, // 19: agentsvc.v1.AuditService.GetAgentAsOf:output_type -> agentsvc.v1.GetAgentAsOfResponse
+	20, // 20: agentsvc.v1.AuditService.DiffAgentVersions:output_type -> agentsvc.v1.DiffAgentVersionsResponse
+	21, // 21: agentsvc.v1.AuditService.ListRouteHistory:output_type -> agentsvc.v1.ListRouteHistoryResponse
+	22, // 22: agentsvc.v1.AuditService.GetRouteGraph:output_type -> agentsvc.v1.GetRouteGraphResponse
+	23, // 23: agentsvc.v1.AuditService.PreflightRollback:output_type -> agentsvc.v1.PreflightRollbackResponse
+	12, // [12:24] is the sub-list for method output_type
+	0,  // [0:12] is the sub-list for method input_type
+	0,  // [0:0] is the sub-list for extension type_name
+	0,  // [0:0] is the sub-list for extension extendee
+	0,  // [0:0] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_audit_service_proto_init() }
@@ -729,24 +110,23 @@ func file_agentsvc_v1_audit_service_proto_init() {
 	}
 	file_agentsvc_v1_agent_history_proto_init()
 	file_agentsvc_v1_annotations_proto_init()
+	file_agentsvc_v1_audit_event_proto_init()
+	file_agentsvc_v1_audit_export_proto_init()
 	file_agentsvc_v1_audit_seal_proto_init()
-	file_agentsvc_v1_errors_proto_init()
-	file_agentsvc_v1_operation_proto_init()
+	file_agentsvc_v1_audit_summary_proto_init()
 	file_agentsvc_v1_route_history_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_audit_service_proto_rawDesc), len(file_agentsvc_v1_audit_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   4,
+			NumEnums:      0,
+			NumMessages:   0,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_agentsvc_v1_audit_service_proto_goTypes,
 		DependencyIndexes: file_agentsvc_v1_audit_service_proto_depIdxs,
-		EnumInfos:         file_agentsvc_v1_audit_service_proto_enumTypes,
-		MessageInfos:      file_agentsvc_v1_audit_service_proto_msgTypes,
 	}.Build()
 	File_agentsvc_v1_audit_service_proto = out.File
 	file_agentsvc_v1_audit_service_proto_goTypes = nil

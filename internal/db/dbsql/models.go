@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type Account struct {
@@ -310,6 +311,202 @@ type Principal struct {
 	CreatedAt    time.Time
 	DisabledAt   *time.Time
 	TeamID       *uuid.UUID
+}
+
+// Versions of agents, and who made them.
+type ReportingAgentVersion struct {
+	// The agent.
+	AgentUUID uuid.UUID
+	// What it is called now.
+	AgentName *string
+	// Name of the team that owns it now.
+	Team *string
+	// The version.
+	VersionHash string
+	// The vendor's number of it, which rises from version to version.
+	VendorID *int64
+	// When it was made, as the vendor tells.
+	VendorCreatedAt *time.Time
+	// When we first saw it.
+	RecordedAt time.Time
+	// The operation that made it; NULL: it was made elsewhere.
+	OperationID *uuid.UUID
+	// Who made it; NULL: it was made elsewhere.
+	Actor *string
+	// Why, as they gave it.
+	Reason string
+}
+
+// The history: a row for each event. A change has two, ACCEPTED and then its outcome. Give a range of recorded_at: the table is partitioned by it.
+type ReportingEvent struct {
+	// Unique id of the event, a UUID of version 7.
+	ID uuid.UUID
+	// When it was recorded, by the database's clock.
+	RecordedAt time.Time
+	// The day of that in UTC.
+	Day pgtype.Date
+	// Who acted: an email address, or the name of a service.
+	Actor string
+	// Name of the team concerned; NULL where there is none.
+	Team *string
+	// LIST, READ, REVEAL, CREATE, UPDATE or DELETE.
+	Action string
+	// The method called, such as agentsvc.v1.AgentService.CreateAgent.
+	Method string
+	// Kind of what was acted on, such as agent.
+	ResourceKind string
+	// Its uuid; NULL before it exists.
+	ResourceUUID *uuid.UUID
+	// Its name then.
+	ResourceName string
+	// Kind of the resource that it is a part of.
+	ParentKind string
+	// Uuid of the resource that it is a part of.
+	ParentUUID *uuid.UUID
+	// Why, as the caller gave it.
+	Reason string
+	// ACCEPTED, SUCCEEDED, FAILED, CANCELLED or DENIED.
+	Outcome string
+	// API: a caller of ours. UPSTREAM: noticed at the vendor. SYSTEM: the service itself.
+	Origin string
+	// The operation, for changes: id in reporting.operations.
+	OperationID *uuid.UUID
+	// The vendor's id of the request that made the change.
+	VendorRequestID string
+	// Our id of the caller's request.
+	RequestID string
+	// The caller's address.
+	ClientAddress string
+	// The caller's user agent.
+	UserAgent string
+	// Why it failed or was denied, such as VENDOR_REFUSED.
+	ErrorReason string
+	// What the caller was told.
+	ErrorMessage string
+	// The request without secrets, with ACCEPTED and DENIED.
+	Request []byte
+	// The resource before, as far as it changed, without secrets.
+	Before []byte
+	// The resource after, as far as it changed, without secrets.
+	After []byte
+}
+
+// Changes and how they stand, without their requests and answers.
+type ReportingOperation struct {
+	// Unique id of the operation.
+	ID uuid.UUID
+	// Rises in the order of submission.
+	Number int64
+	// Name of the team that it belongs to.
+	Team string
+	// Who asked for it.
+	Actor string
+	// The method called.
+	Method string
+	// Kind of what it changes.
+	ResourceKind string
+	// Its uuid; NULL before it exists.
+	ResourceUUID *uuid.UUID
+	// Its name.
+	ResourceName string
+	// Why, as the caller gave it.
+	Reason string
+	// QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED.
+	State string
+	// How often it was sent to the vendor.
+	Attempts int32
+	// When it was accepted.
+	CreatedAt time.Time
+	// When a worker first took it up.
+	StartedAt *time.Time
+	// When it was last sent; NULL: the vendor has certainly not seen it.
+	SentAt *time.Time
+	// When it ended; NULL while it has not.
+	FinishedAt *time.Time
+	// From acceptance to its end.
+	Took int32
+	// The vendor's id of the request.
+	VendorRequestID string
+	// Our id of the caller's request.
+	RequestID string
+	// The batch that it is a change of.
+	ParentOperationID *uuid.UUID
+}
+
+// What exists at the vendor, or did, and who owns it.
+type ReportingResource struct {
+	// Kind, such as agent.
+	Kind string
+	// Unique id among its kind.
+	UUID uuid.UUID
+	// Name of the team that owns it; NULL: nobody.
+	Team *string
+	// What it is called.
+	Name string
+	// Its state in the vendor's words.
+	Status string
+	// Where it runs.
+	Region string
+	// Its tags.
+	Tags []string
+	// Its version, for kinds that have such.
+	VersionHash string
+	// When it was made, as the vendor tells.
+	UpstreamCreatedAt *time.Time
+	// When it was last changed, as the vendor tells.
+	UpstreamUpdatedAt *time.Time
+	// When the vendor last confirmed it to us.
+	SyncedAt interface{}
+	// When it ceased to be; NULL: it is there.
+	DeletedAt *time.Time
+}
+
+// What an agent could hand over to, and from when until when.
+type ReportingRoute struct {
+	// agent, function, guardrail or knowledge_base.
+	Kind string
+	// The agent that hands over.
+	AgentUUID uuid.UUID
+	// What it is called now.
+	AgentName *string
+	// Name of the team that owns it now.
+	Team *string
+	// What it hands over to.
+	TargetUUID uuid.UUID
+	// What that is called now.
+	TargetName *string
+	// What the route is called.
+	RouteName string
+	// When it applies, in words.
+	IfCase string
+	// Since when.
+	ValidFrom time.Time
+	// Until when; NULL: it holds.
+	ValidTo *time.Time
+	// The operation that made it; NULL: it was made elsewhere.
+	OpenedBy *uuid.UUID
+	// The operation that ended it.
+	ClosedBy *uuid.UUID
+}
+
+// Who used the vendor's limits: calls by day, team, purpose and method, as far back as they are kept.
+type ReportingVendorCall struct {
+	// Day in UTC.
+	Day pgtype.Date
+	// Name of the team; empty for the service's own calls.
+	Team string
+	// CHANGE, RECONCILE (settling what became of a change), READ or SYNC.
+	Purpose string
+	// The method that was called at the vendor.
+	Method string
+	// How many calls.
+	Calls int64
+	// Of these, those that the vendor refused for their number.
+	Throttled int64
+	// Of these, those without an answer or with an error of the vendor's.
+	Failed int64
+	// How long they took on average, in milliseconds.
+	AverageMs int32
 }
 
 type Resource struct {

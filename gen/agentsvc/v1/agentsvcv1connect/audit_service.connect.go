@@ -36,6 +36,12 @@ const (
 	// AuditServiceListAuditEventsProcedure is the fully-qualified name of the AuditService's
 	// ListAuditEvents RPC.
 	AuditServiceListAuditEventsProcedure = "/agentsvc.v1.AuditService/ListAuditEvents"
+	// AuditServiceExportAuditEventsProcedure is the fully-qualified name of the AuditService's
+	// ExportAuditEvents RPC.
+	AuditServiceExportAuditEventsProcedure = "/agentsvc.v1.AuditService/ExportAuditEvents"
+	// AuditServiceSummarizeAuditEventsProcedure is the fully-qualified name of the AuditService's
+	// SummarizeAuditEvents RPC.
+	AuditServiceSummarizeAuditEventsProcedure = "/agentsvc.v1.AuditService/SummarizeAuditEvents"
 	// AuditServiceGetCheckpointProcedure is the fully-qualified name of the AuditService's
 	// GetCheckpoint RPC.
 	AuditServiceGetCheckpointProcedure = "/agentsvc.v1.AuditService/GetCheckpoint"
@@ -70,6 +76,11 @@ type AuditServiceClient interface {
 	// ListAuditEvents answers the events that the caller may see, the newest first: those of their own
 	// teams, or all for auditors and administrators.
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
+	// ExportAuditEvents answers all events that the caller may see and a filter lets pass, the oldest first, as they were at
+	// one moment. It ends with a message that has `end`; without one, it is not whole. It can be resumed after any message.
+	ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest) (*connect.ServerStreamForClient[v1.ExportAuditEventsResponse], error)
+	// SummarizeAuditEvents counts the events that the caller may see.
+	SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error)
 	// GetCheckpoint answers a signed checkpoint of the sealed history. Keep it elsewhere: it shows later whether
 	// something was changed or cut off since.
 	GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error)
@@ -111,6 +122,19 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AuditServiceListAuditEventsProcedure,
 			connect.WithSchema(auditServiceMethods.ByName("ListAuditEvents")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		exportAuditEvents: connect.NewClient[v1.ExportAuditEventsRequest, v1.ExportAuditEventsResponse](
+			httpClient,
+			baseURL+AuditServiceExportAuditEventsProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ExportAuditEvents")),
+			connect.WithClientOptions(opts...),
+		),
+		summarizeAuditEvents: connect.NewClient[v1.SummarizeAuditEventsRequest, v1.SummarizeAuditEventsResponse](
+			httpClient,
+			baseURL+AuditServiceSummarizeAuditEventsProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("SummarizeAuditEvents")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -182,21 +206,37 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // auditServiceClient implements AuditServiceClient.
 type auditServiceClient struct {
-	listAuditEvents   *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
-	getCheckpoint     *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
-	proveAuditEvent   *connect.Client[v1.ProveAuditEventRequest, v1.ProveAuditEventResponse]
-	proveConsistency  *connect.Client[v1.ProveConsistencyRequest, v1.ProveConsistencyResponse]
-	listAgentHistory  *connect.Client[v1.ListAgentHistoryRequest, v1.ListAgentHistoryResponse]
-	getAgentAsOf      *connect.Client[v1.GetAgentAsOfRequest, v1.GetAgentAsOfResponse]
-	diffAgentVersions *connect.Client[v1.DiffAgentVersionsRequest, v1.DiffAgentVersionsResponse]
-	listRouteHistory  *connect.Client[v1.ListRouteHistoryRequest, v1.ListRouteHistoryResponse]
-	getRouteGraph     *connect.Client[v1.GetRouteGraphRequest, v1.GetRouteGraphResponse]
-	preflightRollback *connect.Client[v1.PreflightRollbackRequest, v1.PreflightRollbackResponse]
+	listAuditEvents      *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
+	exportAuditEvents    *connect.Client[v1.ExportAuditEventsRequest, v1.ExportAuditEventsResponse]
+	summarizeAuditEvents *connect.Client[v1.SummarizeAuditEventsRequest, v1.SummarizeAuditEventsResponse]
+	getCheckpoint        *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
+	proveAuditEvent      *connect.Client[v1.ProveAuditEventRequest, v1.ProveAuditEventResponse]
+	proveConsistency     *connect.Client[v1.ProveConsistencyRequest, v1.ProveConsistencyResponse]
+	listAgentHistory     *connect.Client[v1.ListAgentHistoryRequest, v1.ListAgentHistoryResponse]
+	getAgentAsOf         *connect.Client[v1.GetAgentAsOfRequest, v1.GetAgentAsOfResponse]
+	diffAgentVersions    *connect.Client[v1.DiffAgentVersionsRequest, v1.DiffAgentVersionsResponse]
+	listRouteHistory     *connect.Client[v1.ListRouteHistoryRequest, v1.ListRouteHistoryResponse]
+	getRouteGraph        *connect.Client[v1.GetRouteGraphRequest, v1.GetRouteGraphResponse]
+	preflightRollback    *connect.Client[v1.PreflightRollbackRequest, v1.PreflightRollbackResponse]
 }
 
 // ListAuditEvents calls agentsvc.v1.AuditService.ListAuditEvents.
 func (c *auditServiceClient) ListAuditEvents(ctx context.Context, req *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error) {
 	response, err := c.listAuditEvents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ExportAuditEvents calls agentsvc.v1.AuditService.ExportAuditEvents.
+func (c *auditServiceClient) ExportAuditEvents(ctx context.Context, req *v1.ExportAuditEventsRequest) (*connect.ServerStreamForClient[v1.ExportAuditEventsResponse], error) {
+	return c.exportAuditEvents.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// SummarizeAuditEvents calls agentsvc.v1.AuditService.SummarizeAuditEvents.
+func (c *auditServiceClient) SummarizeAuditEvents(ctx context.Context, req *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error) {
+	response, err := c.summarizeAuditEvents.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -289,6 +329,11 @@ type AuditServiceHandler interface {
 	// ListAuditEvents answers the events that the caller may see, the newest first: those of their own
 	// teams, or all for auditors and administrators.
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
+	// ExportAuditEvents answers all events that the caller may see and a filter lets pass, the oldest first, as they were at
+	// one moment. It ends with a message that has `end`; without one, it is not whole. It can be resumed after any message.
+	ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest, *connect.ServerStream[v1.ExportAuditEventsResponse]) error
+	// SummarizeAuditEvents counts the events that the caller may see.
+	SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error)
 	// GetCheckpoint answers a signed checkpoint of the sealed history. Keep it elsewhere: it shows later whether
 	// something was changed or cut off since.
 	GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error)
@@ -326,6 +371,19 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		AuditServiceListAuditEventsProcedure,
 		svc.ListAuditEvents,
 		connect.WithSchema(auditServiceMethods.ByName("ListAuditEvents")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceExportAuditEventsHandler := connect.NewServerStreamHandlerSimple(
+		AuditServiceExportAuditEventsProcedure,
+		svc.ExportAuditEvents,
+		connect.WithSchema(auditServiceMethods.ByName("ExportAuditEvents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceSummarizeAuditEventsHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceSummarizeAuditEventsProcedure,
+		svc.SummarizeAuditEvents,
+		connect.WithSchema(auditServiceMethods.ByName("SummarizeAuditEvents")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -396,6 +454,10 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		switch r.URL.Path {
 		case AuditServiceListAuditEventsProcedure:
 			auditServiceListAuditEventsHandler.ServeHTTP(w, r)
+		case AuditServiceExportAuditEventsProcedure:
+			auditServiceExportAuditEventsHandler.ServeHTTP(w, r)
+		case AuditServiceSummarizeAuditEventsProcedure:
+			auditServiceSummarizeAuditEventsHandler.ServeHTTP(w, r)
 		case AuditServiceGetCheckpointProcedure:
 			auditServiceGetCheckpointHandler.ServeHTTP(w, r)
 		case AuditServiceProveAuditEventProcedure:
@@ -425,6 +487,14 @@ type UnimplementedAuditServiceHandler struct{}
 
 func (UnimplementedAuditServiceHandler) ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ListAuditEvents is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest, *connect.ServerStream[v1.ExportAuditEventsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ExportAuditEvents is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.SummarizeAuditEvents is not implemented"))
 }
 
 func (UnimplementedAuditServiceHandler) GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error) {

@@ -1,0 +1,51 @@
+package audit
+
+import (
+	"context"
+	"sync"
+
+	"github.com/agentsvc/agentsvc/internal/fault"
+)
+
+const (
+	// maxExports is how many exports one process makes at once: each holds a connection to
+	// the database and a snapshot of it.
+	maxExports = 6
+	// maxExportsOf is how many of them one caller has.
+	maxExportsOf = 2
+)
+
+// slots are the exports that may be under way.
+type slots struct {
+	free chan struct{}
+
+	mu sync.Mutex
+	of map[string]int
+}
+
+func newSlots() *slots { return &slots{free: make(chan struct{}, maxExports), of: map[string]int{}} }
+
+// take waits for a slot, which release gives back.
+func (s *slots) take(ctx context.Context, who string) (release func(), err error) {
+	s.mu.Lock()
+	if s.of[who] >= maxExportsOf {
+		s.mu.Unlock()
+		return nil, fault.Precondition("you have %d exports under way; wait until one has ended", maxExportsOf)
+	}
+	s.of[who]++
+	s.mu.Unlock()
+	leave := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.of[who]--; s.of[who] == 0 {
+			delete(s.of, who)
+		}
+	}
+	select {
+	case s.free <- struct{}{}:
+		return func() { <-s.free; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
+}
