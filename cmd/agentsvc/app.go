@@ -26,6 +26,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
 	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
@@ -57,13 +58,15 @@ type app struct {
 	store    *db.Store
 	engines  []*operation.Engine
 	mirrors  []*mirror.Mirror
+	callers  *identity.Authenticator
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
 }
 
-// authenticator tells who a token speaks for; "agentsvc dev" has one of its own.
-type authenticator func(*db.Store) service.Authenticator
+// authenticator tells who a token speaks for; "agentsvc dev" knows others besides those
+// that are known.
+type authenticator func(store *db.Store, known *identity.Authenticator) service.Authenticator
 
 // runApp serves until ctx is done, then stops in order: no new calls, calls under
 // way, workers, database. started is called once calls are taken.
@@ -120,14 +123,15 @@ func wire(
 	}
 	copied := mirror.NewAccounts(lost, a.mirrors[0], a.mirrors[1:]...)
 	engines := operation.NewAccounts(a.engines[0], a.engines[1:]...)
-	if cfg.TLSCertFile != "" {
-		certificate, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the TLS certificate: %w", err)
-		}
-		a.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	if a.tls, err = cfg.TLS(); err != nil {
+		return nil, err
 	}
-	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
+	issuers, err := cfg.Issuers()
+	if err != nil {
+		return nil, err
+	}
+	a.callers = identity.New(store, identity.Config{Issuers: issuers, Log: log})
+	rights := service.Rights{Authenticator: auth(store, a.callers), Guard: access.New(store, copied.Knows, log)}
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
@@ -153,6 +157,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	defer stopWork()
 	workers, work := errgroup.WithContext(work)
 	workers.Go(func() error { return a.keepPartitions(work) })
+	workers.Go(func() error { return a.callers.Run(work) })
 	for i := range a.engines {
 		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
 		if a.cfg.Workers > 0 {

@@ -141,7 +141,7 @@ func (i Issuer) validate() error {
 	}
 	at, err := url.Parse(i.URL)
 	wrong(err != nil || at.Host == "" || at.RawQuery != "" || at.Fragment != "", "is not a URL such as https://login.example.com")
-	wrong(err == nil && at.Scheme != "https" && !(at.Scheme == "http" && loopbackHost(at.Hostname())),
+	wrong(err == nil && at.Scheme != "https" && (at.Scheme != "http" || !loopbackHost(at.Hostname())),
 		"keys are fetched from there, so it must be https (http is for loopback addresses)")
 	wrong(i.Audience == "", "has no audience: without one, a token meant for anybody would do")
 	for _, g := range i.Grants {

@@ -27,6 +27,7 @@ func AuditSchema() *listing.Schema {
 			{Name: "time", Type: listing.Time, SQL: "x.recorded_at"},
 			teamField(),
 			{Name: "actor", Type: listing.Text, SQL: "x.actor"},
+			{Name: "acting_service", Type: listing.Text, SQL: "coalesce(x.acting_service, '')"},
 			listing.EnumField("action", "x.action", pb.Action(0).Descriptor().Values()),
 			listing.EnumField("outcome", "x.outcome", pb.AuditEvent_Outcome(0).Descriptor().Values()),
 			listing.EnumField("origin", "x.origin", pb.AuditEvent_Origin(0).Descriptor().Values()),
@@ -63,7 +64,7 @@ func (s *Store) ListAuditEvents(ctx context.Context, visible Visible, page listi
 			"id", "recorded_at", "actor", "principal_id", "team_id", "action", "method", "resource_kind", "resource_uuid",
 			"resource_name", "parent_kind", "parent_uuid", "parent_name", "reason", "outcome", "origin", "operation_id",
 			"vendor_request_id", "request_id", "client_address", "user_agent", "error_reason", "error_message",
-			"request", "before", "after",
+			"request", "before", "after", "acting_service",
 		},
 		args: &listing.Args{},
 	}

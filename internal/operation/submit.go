@@ -307,6 +307,9 @@ func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {
 	if s.caller.PrincipalID != uuid.Nil {
 		p.PrincipalID = &s.caller.PrincipalID
 	}
+	if s.caller.ActingService != "" {
+		p.ActingService = &s.caller.ActingService
+	}
 	if key := s.options.GetIdempotencyKey(); key != "" {
 		p.IdempotencyKey = &key
 	}

@@ -149,6 +149,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	options := append(codecs(), limitedGzip(s.cfg.MaxRequestBytes)...)
 	options = append(options, connect.WithInterceptors(interceptors...), connect.WithCompressMinBytes(compressFrom))
 	writer := connect.NewErrorWriter(options...)
+	rights := Rights{Authenticator: s.cfg.Authenticator, Guard: s.cfg.Guard}
 	api := methods.API() // here, so that a contradiction in the API stops the start
 	mount := func(path string, handler http.Handler) {
 		known := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -158,7 +159,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 			}
 			handler.ServeHTTP(w, r)
 		})
-		mux.Handle(path, identify(s.cfg.Authenticator, s.cfg.Log, limitBody(s.cfg.MaxRequestBytes, known), options...))
+		mux.Handle(path, identify(rights, s.cfg.Log, limitBody(s.cfg.MaxRequestBytes, known), options...))
 	}
 	for _, service := range s.cfg.Services {
 		mount(service.mount(options...))

@@ -23,10 +23,10 @@ func (q *Queries) EnsureAuditPartitions(ctx context.Context, months int32) error
 const insertAuditEvent = `-- name: InsertAuditEvent :exec
 INSERT INTO audit_events (id, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id, client_address,
-       user_agent, error_reason, error_message, request, before, after)
+       user_agent, error_reason, error_message, request, before, after, acting_service)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
        $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-       $20, $21, $22, $23, $24, $25)
+       $20, $21, $22, $23, $24, $25, $26)
 `
 
 type InsertAuditEventParams struct {
@@ -55,6 +55,7 @@ type InsertAuditEventParams struct {
 	Request         []byte
 	Before          []byte
 	After           []byte
+	ActingService   *string
 }
 
 func (q *Queries) InsertAuditEvent(ctx context.Context, arg InsertAuditEventParams) error {
@@ -84,6 +85,7 @@ func (q *Queries) InsertAuditEvent(ctx context.Context, arg InsertAuditEventPara
 		arg.Request,
 		arg.Before,
 		arg.After,
+		arg.ActingService,
 	)
 	return err
 }

@@ -77,6 +77,7 @@ type AuditEvent struct {
 	Request         []byte
 	Before          []byte
 	After           []byte
+	ActingService   *string
 }
 
 type AuditEventsDefault struct {
@@ -185,17 +186,19 @@ type Operation struct {
 	BatchCancelledBy   *string
 	BatchCancelledByID *uuid.UUID
 	BatchCancelReason  string
+	ActingService      *string
 }
 
 type Principal struct {
-	ID           uuid.UUID
-	Kind         string
-	Issuer       string
-	Subject      string
-	Name         string
-	PlatformRole *string
-	CreatedAt    time.Time
-	DisabledAt   *time.Time
+	ID              uuid.UUID
+	Kind            string
+	Issuer          string
+	Subject         string
+	Name            string
+	PlatformRole    *string
+	CreatedAt       time.Time
+	DisabledAt      *time.Time
+	MayActForOthers bool
 }
 
 type Resource struct {
@@ -231,6 +234,7 @@ type ServiceToken struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	RevokedAt   *time.Time
+	LastUsedAt  *time.Time
 }
 
 type Team struct {

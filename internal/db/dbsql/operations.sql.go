@@ -32,7 +32,7 @@ const cancelOperation = `-- name: CancelOperation :one
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE id = $1 AND state IN ('QUEUED', 'RUNNING') AND sent_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
 `
 
 // No row: it has ended, or the vendor may have seen it.
@@ -88,6 +88,7 @@ func (q *Queries) CancelOperation(ctx context.Context, id uuid.UUID) (Operation,
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 	)
 	return i, err
 }
@@ -105,7 +106,7 @@ UPDATE operations
        lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision)
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service
 `
 
 type ClaimAbandonedParams struct {
@@ -182,6 +183,7 @@ func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) 
 			&i.BatchCancelledBy,
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
+			&i.ActingService,
 		); err != nil {
 			return nil, err
 		}
@@ -221,7 +223,7 @@ UPDATE operations
        lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision)
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service
 `
 
 type ClaimQueuedParams struct {
@@ -307,6 +309,7 @@ func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Ope
 			&i.BatchCancelledBy,
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
+			&i.ActingService,
 		); err != nil {
 			return nil, err
 		}
@@ -335,12 +338,12 @@ func (q *Queries) EraseUndelivered(ctx context.Context, olderThanSeconds float64
 const insertOperation = `-- name: InsertOperation :one
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
        $10, $11, $12, $13, $14, $15, $16, $17, $18,
-       $19, $20, $21, $22, $23, $24)
+       $19, $20, $21, $22, $23, $24, $25)
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
 `
 
 type InsertOperationParams struct {
@@ -368,6 +371,7 @@ type InsertOperationParams struct {
 	RequestID       string
 	ClientAddress   string
 	UserAgent       string
+	ActingService   *string
 }
 
 // No row: the idempotency key is taken.
@@ -397,6 +401,7 @@ func (q *Queries) InsertOperation(ctx context.Context, arg InsertOperationParams
 		arg.RequestID,
 		arg.ClientAddress,
 		arg.UserAgent,
+		arg.ActingService,
 	)
 	var i Operation
 	err := row.Scan(
@@ -448,6 +453,7 @@ func (q *Queries) InsertOperation(ctx context.Context, arg InsertOperationParams
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 	)
 	return i, err
 }
@@ -491,7 +497,7 @@ func (q *Queries) NextWork(ctx context.Context, account string) (float64, error)
 }
 
 const operationByID = `-- name: OperationByID :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason FROM operations WHERE id = $1
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service FROM operations WHERE id = $1
 `
 
 func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, error) {
@@ -546,12 +552,13 @@ func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, e
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 	)
 	return i, err
 }
 
 const operationByKey = `-- name: OperationByKey :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason FROM operations WHERE team_id = $1 AND idempotency_key = $2
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service FROM operations WHERE team_id = $1 AND idempotency_key = $2
 `
 
 type OperationByKeyParams struct {
@@ -611,6 +618,7 @@ func (q *Queries) OperationByKey(ctx context.Context, arg OperationByKeyParams) 
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 	)
 	return i, err
 }
@@ -866,7 +874,7 @@ UPDATE operations
        resource_uuid = coalesce($5, resource_uuid), vendor_request_id = $6,
        leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE id = $7 AND lease = $8 AND state = 'RUNNING'
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
 `
 
 type SettleOperationParams struct {
@@ -942,6 +950,7 @@ func (q *Queries) SettleOperation(ctx context.Context, arg SettleOperationParams
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 	)
 	return i, err
 }

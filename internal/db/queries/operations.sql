@@ -35,10 +35,10 @@ SELECT coalesce(reserved.virtual_finish - team.cost, 0)::double precision AS vir
 -- No row: the idempotency key is taken.
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service)
 VALUES (@id, @account, @team_id, @principal_id, @actor, @method, @resource_kind, @resource_uuid, @resource_name,
        @parent_kind, @parent_uuid, @order_key, @also_keys, @idempotency_key, @request_digest, @request, @sealed_request, @reason,
-       @expected_version, @lane, @virtual_start, @request_id, @client_address, @user_agent)
+       @expected_version, @lane, @virtual_start, @request_id, @client_address, @user_agent, @acting_service)
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING *;
 

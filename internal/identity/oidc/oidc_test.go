@@ -163,7 +163,10 @@ func TestTokensThatAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		payload, _ := json.Marshal(s.issuer.Claims(s.clock.now(), audience, "paula", nil))
+		payload, err := json.Marshal(s.issuer.Claims(s.clock.now(), audience, "paula", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
 		signed, err := signer.Sign(payload)
 		if err != nil {
 			t.Fatal(err)
