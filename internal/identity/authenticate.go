@@ -24,6 +24,8 @@ const (
 	// maxTokenBytes is the longest token that is looked at. Ours have 60 characters; those of
 	// OIDC providers grow with the groups of a person.
 	maxTokenBytes = 32 << 10
+	// maxCause is how much the log has of why a token was refused, in bytes.
+	maxCause = 300
 )
 
 // Config is what an [Authenticator] may have.
@@ -185,6 +187,10 @@ func refused(why string, args ...any) error {
 }
 
 func refusedBy(cause error) error {
+	// It may quote what a token claims, and strangers must not fill the log.
+	if text := cause.Error(); len(text) > maxCause {
+		cause = errors.New(text[:maxCause])
+	}
 	return &fault.Error{
 		Reason: pb.ErrorReason_ERROR_REASON_UNAUTHENTICATED, Cause: cause,
 		Public: "the credentials are not accepted: check that the token was copied whole and is still good, or get another",

@@ -237,3 +237,14 @@ func wantFault(t *testing.T, name string, err error) *fault.Error {
 	}
 	return f
 }
+
+// TestTheLogIsNotForStrangersToFill has a token claim a lot.
+func TestTheLogIsNotForStrangersToFill(t *testing.T) {
+	t.Parallel()
+	idp := newProvider(t)
+	authenticator := identity.New(db.New(dbtest.New(t)), identity.Config{Issuers: idp.believed()})
+	_, err := authenticator.Authenticate(t.Context(), idp.token(t, "1234", map[string]any{"aud": strings.Repeat("x", 10_000)}))
+	if wantFault(t, "a long audience", err); len(err.Error()) > 1000 {
+		t.Errorf("the log would have %d bytes", len(err.Error()))
+	}
+}
