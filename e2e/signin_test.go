@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,9 +41,7 @@ func TestPeopleSignIn(t *testing.T) {
 	replicas := []*service{w.serve(t, "AGENTSVC_OIDC_FILE="+config), w.serve(t, "AGENTSVC_OIDC_FILE="+config)}
 	token := func(key oidctest.Key, more map[string]any) string {
 		claims := map[string]any{"email": "paula@payments.example", "groups": []string{"payments-ops"}}
-		for name, value := range more {
-			claims[name] = value
-		}
+		maps.Copy(claims, more)
 		signed, err := oidctest.Sign(key, idp.Claims(time.Now(), "agentsvc", "1234", claims))
 		if err != nil {
 			t.Fatal(err)

@@ -86,7 +86,10 @@ func run(ctx context.Context, calls int, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	listening := make(chan error, 1)
 	go func() { listening <- callers.Run(ctx) }()
-	defer func() { cancel(); <-listening }()
+	defer func() {
+		cancel()
+		_ = <-listening // it ends with its context
+	}()
 	known, stop, err := serve(ctx, store, callers)
 	if err != nil {
 		return err
