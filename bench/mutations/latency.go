@@ -3,21 +3,27 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
 
-// latencies are what a change waits from when it is durable until it is sent while nothing
-// else is going on, and what a durable commit of one row takes.
+// latencies are what passes, while nothing else is going on, between the beginning of the
+// commit that makes a change durable and its arrival at the vendor, and what a durable commit
+// of one row takes.
 type latencies struct{ submitToSend, commit []time.Duration }
 
 // alone is how many changes and commits are measured, one after the other.
 const alone = 200
 
-// latency makes changes one by one. Both times of an operation are the database's.
-func latency(ctx context.Context, pool *pgxpool.Pool, service, token string, o options) (latencies, error) {
+// latency makes changes one by one. The vendor's clock is the database's: both are this
+// machine's.
+func latency(ctx context.Context, pool *pgxpool.Pool, vendor *genaisim.Server, service, token string, o options) (latencies, error) {
 	var l latencies
 	for range alone {
 		began := time.Now()
@@ -34,22 +40,29 @@ func latency(ctx context.Context, pool *pgxpool.Pool, service, token string, o o
 	if _, err := changes(ctx, service, token, o); err != nil {
 		return l, err
 	}
-	rows, err := pool.Query(ctx, `SELECT extract(epoch FROM sent_at - created_at)::double precision FROM operations
-		WHERE method LIKE '%.UpdateAgent' AND created_at > $1`, since)
+	rows, err := pool.Query(ctx, "SELECT created_at FROM operations WHERE method LIKE '%.UpdateAgent' AND created_at > $1 ORDER BY number", since)
 	if err != nil {
-		return l, fmt.Errorf("reading how long changes waited: %w", err)
+		return l, fmt.Errorf("reading when changes were submitted: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var seconds float64
-		if err := rows.Scan(&seconds); err != nil {
-			return l, fmt.Errorf("reading how long changes waited: %w", err)
+	submitted, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+	if err != nil {
+		return l, fmt.Errorf("reading when changes were submitted: %w", err)
+	}
+	var arrived []time.Time
+	for _, r := range vendor.Requests() {
+		if r.Method == http.MethodPut && r.Time.After(since) {
+			arrived = append(arrived, r.Time)
 		}
-		l.submitToSend = append(l.submitToSend, time.Duration(seconds*float64(time.Second)))
+	}
+	if len(arrived) != len(submitted) {
+		return l, fmt.Errorf("%d changes were submitted, %d arrived", len(submitted), len(arrived))
+	}
+	for i, at := range submitted {
+		l.submitToSend = append(l.submitToSend, arrived[i].Sub(at))
 	}
 	slices.Sort(l.commit)
 	slices.Sort(l.submitToSend)
-	return l, rows.Err()
+	return l, nil
 }
 
 // quantile of sorted times.

@@ -33,6 +33,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/resource"
 	"github.com/agentsvc/agentsvc/internal/seal"
 	"github.com/agentsvc/agentsvc/internal/service"
+	"github.com/agentsvc/agentsvc/internal/team"
 )
 
 const (
@@ -59,6 +60,7 @@ type app struct {
 	engines  []*operation.Engine
 	mirrors  []*mirror.Mirror
 	callers  *identity.Authenticator
+	guard    *access.Guard
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
@@ -132,12 +134,13 @@ func wire(
 	}
 	a.callers = identity.New(store, identity.Config{Issuers: issuers, Log: log})
 	rights := service.Rights{Authenticator: auth(store, a.callers), Guard: access.New(store, copied.Knows, log)}
+	a.guard = rights.Guard
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
 			&service.Audit{Reader: audit.NewReader(store, tokens)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
-			&service.Teams{},
+			&service.Teams{Registry: team.New(store, tokens)},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
@@ -147,6 +150,7 @@ func wire(
 		Metrics:       promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		Meters:        meters,
 		Origins:       cfg.CORSOrigins,
+		Limits:        service.CallerLimits{PerSecond: cfg.CallerRate, Streams: cfg.CallerStreams},
 	})
 	return a, err
 }
@@ -158,6 +162,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	workers, work := errgroup.WithContext(work)
 	workers.Go(func() error { return a.keepPartitions(work) })
 	workers.Go(func() error { return a.callers.Run(work) })
+	workers.Go(func() error { return a.guard.RunDenials(work) })
 	for i := range a.engines {
 		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
 		if a.cfg.Workers > 0 {

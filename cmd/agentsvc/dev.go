@@ -46,6 +46,10 @@ func runDev(ctx context.Context, args []string, getenv func(string) string, stdo
 		return err
 	}
 	sim.Strict = true
+	origins, err := config.Origins(getenv)
+	if err != nil {
+		return err
+	}
 	for _, address := range []string{*listen, *simListen} {
 		if err := loopback(address); err != nil {
 			return err
@@ -96,14 +100,9 @@ func runDev(ctx context.Context, args []string, getenv func(string) string, stdo
 		}
 	}()
 
-	cfg := config.Default()
-	cfg.DatabaseURL, cfg.Listen, cfg.SealKeysFile = url, *listen, keys
-	cfg.Token, cfg.UpstreamURL = "dev-vendor-token", "http://"+listener.Addr().String()
-	cfg.PerMinute, cfg.PerHour = sim.RatePerMinute, sim.RatePerHour
-	if cfg.PerMinute == 0 || cfg.PerHour == 0 { // an unlimited simulator
-		cfg.PerMinute, cfg.PerHour = 1_000_000, 1_000_000
-	}
-	cfg.SyncEvery = 10 * time.Second
+	cfg := devConfig(sim)
+	cfg.DatabaseURL, cfg.Listen, cfg.SealKeysFile, cfg.CORSOrigins = url, *listen, keys, origins
+	cfg.UpstreamURL = "http://" + listener.Addr().String()
 	stopping := context.AfterFunc(ctx, func() { say("stopping: calls under way may finish …") })
 	defer stopping()
 	return runApp(ctx, cfg, devTokens, log, func(ctx context.Context, address string) error {
@@ -124,6 +123,17 @@ agents     %s
 ready`, d.service, d.vendor, d.summary())
 		return nil
 	})
+}
+
+// devConfig is what does not depend on where things are.
+func devConfig(sim genaisim.Config) config.Config {
+	cfg := config.Default()
+	cfg.Token, cfg.SyncEvery = "dev-vendor-token", 10*time.Second
+	cfg.PerMinute, cfg.PerHour = sim.RatePerMinute, sim.RatePerHour
+	if cfg.PerMinute == 0 || cfg.PerHour == 0 { // an unlimited simulator
+		cfg.PerMinute, cfg.PerHour = 1_000_000, 1_000_000
+	}
+	return cfg
 }
 
 func loopback(address string) error {

@@ -22,7 +22,9 @@ const usage = `agentsvc is the platform service in front of the GenAI REST API.
   agentsvc serve     the service: configured by the environment, see docs/operating.md
   agentsvc sim       the simulated vendor alone
   agentsvc migrate   up | down | status of the database's schema
+  agentsvc access    who may call which method
   agentsvc account   list the vendor accounts | assign a team to one
+  agentsvc team      import who owns what
   agentsvc token     create | list | revoke service tokens
   agentsvc version   what this is
 
@@ -58,8 +60,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return runSim(ctx, rest, stdout, stderr)
 	case "migrate":
 		return runMigrate(ctx, rest, getenv, stdout, stderr)
+	case "access":
+		return runAccess(rest, stdout, stderr)
 	case "account":
 		return runAccount(ctx, rest, getenv, stdout, stderr)
+	case "team":
+		return runTeam(ctx, rest, getenv, stdout, stderr)
 	case "token":
 		return runToken(ctx, rest, getenv, stdout, stderr)
 	case "version":

@@ -8,6 +8,7 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -80,8 +81,11 @@ func reads(m *methods.Method) bool {
 }
 
 func descriptor(m *methods.Method) protoreflect.MethodDescriptor {
-	file := m.Input.Descriptor().ParentFile()
-	return file.Services().ByName(m.Name.Parent().Name()).Methods().ByName(m.Name.Name())
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(m.Name)
+	if err != nil {
+		panic(err)
+	}
+	return found.(protoreflect.MethodDescriptor)
 }
 
 func idempotent(t *testing.T, m *methods.Method) bool {
@@ -111,7 +115,16 @@ func checkAction(t *testing.T, m *methods.Method) {
 func checkTargets(t *testing.T, m *methods.Method, known []string) {
 	t.Helper()
 	for _, target := range m.Access.GetTargets() {
+		if field := target.GetKindField(); field != "" {
+			text(t, m.Input.Descriptor(), field)
+			if target.GetKind() != "" {
+				t.Errorf("target %s has two kinds", target.GetField())
+			}
+		}
 		for _, kind := range append(target.GetOrKinds(), target.GetKind()) {
+			if kind == "" && target.GetKindField() != "" {
+				continue
+			}
 			if !slices.Contains(known, kind) {
 				t.Errorf("target %q is of a kind that nobody knows", kind)
 			}

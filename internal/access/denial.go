@@ -87,7 +87,13 @@ func (g *Guard) record(ctx context.Context, c identity.Caller, m *methods.Method
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	return g.store.Tx(ctx, db.Durable, func(q *db.Queries) error { return audit.Record(ctx, q, event) })
+	return g.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		first, err := countDenial(ctx, q, event)
+		if err != nil || !first {
+			return err // the others are told as one: see [Guard.RunDenials]
+		}
+		return audit.Record(ctx, q, event)
+	})
 }
 
 // kept is what the event of a refusal keeps of a request: all of it, or how large it was.

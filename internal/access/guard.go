@@ -25,9 +25,10 @@ const PlatformTeam = "platform"
 
 // Guard decides.
 type Guard struct {
-	store *db.Store
-	knows Knows
-	log   *slog.Logger
+	store  *db.Store
+	knows  Knows
+	log    *slog.Logger
+	frozen freezes
 }
 
 // Knows says whether every resource of a kind is known to us, so that one that is not
@@ -53,14 +54,14 @@ type Decision struct {
 }
 
 // Check answers whether the caller may call m with req, which must be valid. The
-// error is a *[fault.Error] with reason PERMISSION_DENIED, NOT_FOUND or
+// error is a *[fault.Error] with reason PERMISSION_DENIED, NOT_FOUND, FROZEN or
 // INVALID_REQUEST (a team that has to be named), or what kept us from deciding.
 func (g *Guard) Check(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
 	decision, err := g.decide(ctx, c, m, req)
 	var no *refusal
 	switch {
 	case err == nil:
-		return decision, nil
+		return decision, g.frozen.check(ctx, g.store, m, decision)
 	case !errors.As(err, &no):
 		return Decision{}, db.Classify(err)
 	}

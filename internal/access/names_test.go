@@ -112,6 +112,7 @@ func TestNames(t *testing.T) {
 		"workspaces of both teams, by another": {testCase("prod", seeded(12)), missing, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			w.aMinuteLater(t)
 			before := len(w.events(t))
 			reason, words := w.answer(t, tc.request)
 			if reason != tc.want {

@@ -48,6 +48,7 @@ func TestManyRefusalsAreToldAtOnce(t *testing.T) {
 			for _, id := range tc.refused {
 				words = append(words, one(tc.who, id))
 			}
+			w.aMinuteLater(t)
 			before := len(w.events(t))
 			err := check(tc.who, tc.uuids...)
 			if got := fault.Connect(err).Message(); fault.ReasonOf(err) != tc.want || got != strings.Join(words, "; ") {

@@ -51,6 +51,10 @@ type thing struct {
 // check wants a yes for everything that one target names, and answers it in the
 // request's order.
 func (r request) check(ctx context.Context, target *pb.Target) ([]thing, error) {
+	if kind := target.GetKindField(); kind != "" {
+		target = proto.CloneOf(target)
+		target.Kind = methods.String(r.message, kind)
+	}
 	named := methods.Strings(r.message, target.GetField())
 	switch {
 	case target.GetKind() == kindTeam:
@@ -103,6 +107,9 @@ func (r request) checkTeams(ctx context.Context, target *pb.Target, names []stri
 		}
 		if err := r.allow(target, t); err != nil {
 			return nil, err
+		}
+		if row.ArchivedAt != nil && !reads(r.method.Access.GetAction()) && !r.method.Access.GetWhileFrozen() {
+			return nil, fault.Precondition("team %q is archived: it can do nothing any more", name)
 		}
 		things = append(things, t)
 	}
@@ -209,12 +216,24 @@ func (r request) checkResource(ctx context.Context, target *pb.Target, id uuid.U
 	return t, err
 }
 
+func (r request) ownersOf(ctx context.Context, kinds []string, ids []uuid.UUID) ([]dbsql.OwnersRow, error) {
+	if len(kinds) != 1 || len(ids) != 1 {
+		return r.store.Owners(ctx, dbsql.OwnersParams{Kinds: kinds, Uuids: ids})
+	}
+	rows, err := r.store.Owner(ctx, dbsql.OwnerParams{Kind: kinds[0], UUID: ids[0]})
+	owners := make([]dbsql.OwnersRow, len(rows))
+	for i, row := range rows {
+		owners[i] = dbsql.OwnersRow(row)
+	}
+	return owners, err
+}
+
 // owners are what is known of the named resources. Before one of a kind that was never
 // listed counts as unknown, it is.
 func (r request) owners(ctx context.Context, target *pb.Target, ids []uuid.UUID) (map[uuid.UUID]dbsql.OwnersRow, error) {
 	known := make(map[uuid.UUID]dbsql.OwnersRow, len(ids))
 	for again := false; ; again = true {
-		rows, err := r.store.Owners(ctx, dbsql.OwnersParams{Kinds: kindsOf(target), Uuids: ids})
+		rows, err := r.ownersOf(ctx, kindsOf(target), ids)
 		if err != nil {
 			return nil, fmt.Errorf("looking for the owners of what the request names: %w", err)
 		}

@@ -90,7 +90,7 @@ func toProto(row db.AuditRow) (*pb.AuditEvent, error) {
 		Before:          before,
 		After:           after,
 		Changes:         changed,
-		ActingService:   deref(row.ActingService),
+		ActingService:   db.OrEmpty(row.ActingService),
 	}, nil
 }
 
@@ -122,11 +122,4 @@ func text(id *uuid.UUID) string {
 		return ""
 	}
 	return id.String()
-}
-
-func deref(text *string) string {
-	if text == nil {
-		return ""
-	}
-	return *text
 }

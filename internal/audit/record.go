@@ -71,22 +71,44 @@ func (e Event) By(c identity.Caller) Event {
 // SystemActor is the actor of what the service does by itself.
 const SystemActor = "agentsvc"
 
-// Record writes an event in q's transaction, so that history and state cannot
-// disagree. The database's clock dates it.
-func Record(ctx context.Context, q *db.Queries, e Event) error {
+// Record writes events in q's transaction, so that history and state cannot disagree. The
+// database's clock dates them.
+func Record(ctx context.Context, q *db.Queries, events ...Event) error {
+	rows := make([]dbsql.InsertAuditEventParams, 0, len(events))
+	for _, e := range events {
+		row, err := e.row()
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	var err error
+	if len(rows) == 1 {
+		err = q.InsertAuditEvent(ctx, rows[0])
+	} else if len(rows) > 1 {
+		err = q.InsertAuditEvents(ctx, columns(rows))
+	}
+	if err != nil {
+		return fmt.Errorf("writing the history: %w", err)
+	}
+	return nil
+}
+
+// row is the event as it is written.
+func (e Event) row() (dbsql.InsertAuditEventParams, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("making an audit id: %w", err)
+		return dbsql.InsertAuditEventParams{}, fmt.Errorf("making an audit id: %w", err)
 	}
 	request, err := JSON(e.Request)
 	if err != nil {
-		return fmt.Errorf("writing the request into the history: %w", err)
+		return dbsql.InsertAuditEventParams{}, fmt.Errorf("writing the request into the history: %w", err)
 	}
 	reason := ""
 	if e.ErrorReason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		reason = trim(e.ErrorReason.String(), "ERROR_REASON_")
 	}
-	if err := q.InsertAuditEvent(ctx, dbsql.InsertAuditEventParams{
+	return dbsql.InsertAuditEventParams{
 		ID: id, Actor: e.Actor, PrincipalID: e.PrincipalID, TeamID: e.Team,
 		Action: trim(e.Action.String(), "ACTION_"), Method: e.Method,
 		ResourceKind: e.Resource.Kind, ResourceUUID: e.Resource.UUID, ResourceName: e.Resource.Name,
@@ -95,10 +117,7 @@ func Record(ctx context.Context, q *db.Queries, e Event) error {
 		OperationID: e.Operation, VendorRequestID: e.VendorRequestID, RequestID: e.RequestID,
 		ClientAddress: e.ClientAddress, UserAgent: e.UserAgent, ErrorReason: reason, ErrorMessage: e.ErrorMessage,
 		Request: request, Before: e.Before, After: e.After, ActingService: e.ActingService,
-	}); err != nil {
-		return fmt.Errorf("writing the history: %w", err)
-	}
-	return nil
+	}, nil
 }
 
 func trim(name, prefix string) string { return name[len(prefix):] }

@@ -49,11 +49,10 @@ const (
 func (b *Budget) judge(ctx context.Context, q *db.Queries, call Call, verdict Verdict) error {
 	switch verdict {
 	case Up:
-		n, err := q.NoteSuccess(ctx, b.account)
-		if err != nil {
+		if err := q.NoteSuccess(ctx, b.account); err != nil {
 			return fmt.Errorf("noting that the vendor answers: %w", err)
 		}
-		if n > 0 && b.wasOpen.CompareAndSwap(true, false) {
+		if b.wasOpen.CompareAndSwap(true, false) {
 			b.log.InfoContext(ctx, "the vendor answers again", slog.String("account", b.account))
 		}
 	case Down:

@@ -41,7 +41,7 @@ func (r replica) take(p budget.Purpose) budget.Call {
 // answer records what came of a call.
 func (r replica) answer(call budget.Call, verdict budget.Verdict) {
 	r.t.Helper()
-	if err := r.Observe(r.t.Context(), r.store.Queries, call, budget.Seen{Verdict: verdict, Limit: -1, Remaining: -1}); err != nil {
+	if err := r.Observe(r.t.Context(), r.store.Queries, budget.Answer{Call: call, Seen: budget.Seen{Verdict: verdict, Limit: -1, Remaining: -1}}); err != nil {
 		r.t.Fatal(err)
 	}
 }

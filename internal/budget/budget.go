@@ -100,27 +100,55 @@ func (b *Budget) exhausted(wait time.Duration) error {
 	}
 }
 
-// Observe records how a granted call went and corrects the budget by what the
-// vendor told. It runs on q: a change's settling, or the store itself.
-func (b *Budget) Observe(ctx context.Context, q *db.Queries, call Call, seen Seen) error {
-	status := int32(seen.Status)
-	millis := int32(seen.Duration.Milliseconds())
-	if err := q.RecordCall(ctx, dbsql.RecordCallParams{
-		Account: call.Account, Number: call.Number, Status: &status, DurationMs: &millis, VendorRequestID: seen.RequestID,
-	}); err != nil {
-		return fmt.Errorf("recording a vendor call: %w", err)
-	}
-	if seen.Throttled {
-		pause := max(seen.RetryAfter, time.Second)
-		b.log.WarnContext(ctx, "the vendor throttles us", slog.String("account", b.account), slog.Duration("pause", pause))
-		if err := q.PauseAccount(ctx, dbsql.PauseAccountParams{Account: b.account, Seconds: pause.Seconds()}); err != nil {
-			return fmt.Errorf("pausing the account: %w", err)
+// Answer is how a granted call went.
+type Answer struct {
+	Call Call
+	Seen Seen
+}
+
+// Observe records how granted calls went and corrects the budget by what the vendor told. It
+// runs on q: the settling of changes, or the store itself.
+func (b *Budget) Observe(ctx context.Context, q *db.Queries, answers ...Answer) error {
+	for _, a := range answers {
+		status, millis := int32(a.Seen.Status), int32(a.Seen.Duration.Milliseconds())
+		if err := q.RecordCall(ctx, dbsql.RecordCallParams{
+			Account: a.Call.Account, Number: a.Call.Number, Status: &status, DurationMs: &millis, VendorRequestID: a.Seen.RequestID,
+		}); err != nil {
+			return fmt.Errorf("recording a vendor call: %w", err)
 		}
 	}
-	if err := b.judge(ctx, q, call, seen.Verdict); err != nil {
-		return err
+	up := false
+	for _, a := range answers {
+		if a.Seen.Verdict == Up && up {
+			continue // nothing more to be learnt
+		}
+		if err := b.judge(ctx, q, a.Call, a.Seen.Verdict); err != nil {
+			return err
+		}
+		up = a.Seen.Verdict == Up
 	}
-	return b.learn(ctx, q, call, seen)
+	for _, a := range answers {
+		if err := b.heed(ctx, q, a.Seen); err != nil {
+			return err
+		}
+		if err := b.learn(ctx, q, a.Call, a.Seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heed keeps quiet for as long as the vendor wants, if it throttles us.
+func (b *Budget) heed(ctx context.Context, q *db.Queries, seen Seen) error {
+	if !seen.Throttled {
+		return nil
+	}
+	pause := max(seen.RetryAfter, time.Second)
+	b.log.WarnContext(ctx, "the vendor throttles us", slog.String("account", b.account), slog.Duration("pause", pause))
+	if err := q.PauseAccount(ctx, dbsql.PauseAccountParams{Account: b.account, Seconds: pause.Seconds()}); err != nil {
+		return fmt.Errorf("pausing the account: %w", err)
+	}
+	return nil
 }
 
 // learn compares what the vendor says is left of the hour with what we think. What

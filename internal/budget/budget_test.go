@@ -64,7 +64,7 @@ func TestNoWindowHoldsMoreThanItsLimit(t *testing.T) {
 				for {
 					call, err := b.Take(ctx, budget.For{Purpose: budget.Change})
 					if err == nil {
-						err = b.Observe(ctx, store.Queries, call, budget.Seen{Status: 200, Limit: -1, Remaining: -1})
+						err = b.Observe(ctx, store.Queries, budget.Answer{Call: call, Seen: budget.Seen{Status: 200, Limit: -1, Remaining: -1}})
 					}
 					if err != nil {
 						if ctx.Err() == nil && fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED {
@@ -140,7 +140,7 @@ func TestTheVendorCorrectsTheBudget(t *testing.T) {
 		b := budget.New(store, budget.DefaultAccount, limits, quiet())
 		for n := 1; n <= 8; n++ {
 			call := take(t, b)
-			if err := b.Observe(t.Context(), store.Queries, call, budget.Seen{Status: 200, Limit: 100, Remaining: 100 - n - 80}); err != nil {
+			if err := b.Observe(t.Context(), store.Queries, budget.Answer{Call: call, Seen: budget.Seen{Status: 200, Limit: 100, Remaining: 100 - n - 80}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -165,7 +165,7 @@ func TestTheVendorCorrectsTheBudget(t *testing.T) {
 		store := db.New(pool)
 		b := budget.New(store, budget.DefaultAccount, limits, quiet())
 		for range 8 {
-			if err := b.Observe(t.Context(), store.Queries, take(t, b), budget.Seen{Status: 200, Limit: 100, Remaining: 1}); err != nil {
+			if err := b.Observe(t.Context(), store.Queries, budget.Answer{Call: take(t, b), Seen: budget.Seen{Status: 200, Limit: 100, Remaining: 1}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -186,7 +186,7 @@ func TestTheVendorCorrectsTheBudget(t *testing.T) {
 		store := db.New(dbtest.New(t))
 		b := budget.New(store, budget.DefaultAccount, limits, quiet())
 		seen := budget.Seen{Status: 429, Throttled: true, RetryAfter: 30 * time.Second, Limit: -1, Remaining: -1}
-		if err := b.Observe(t.Context(), store.Queries, take(t, b), seen); err != nil {
+		if err := b.Observe(t.Context(), store.Queries, budget.Answer{Call: take(t, b), Seen: seen}); err != nil {
 			t.Fatal(err)
 		}
 		_, ok, wait, err := b.Try(t.Context(), budget.For{Purpose: budget.Change})

@@ -3,32 +3,33 @@ package budget
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 )
 
-// Outlook estimates in how long the next n calls for a purpose may go, one after the other,
-// if each goes as soon as it may and nobody else takes any. It locks nothing and promises
+// Outlook estimates in how long calls for a purpose may go that go behind so many others, if
+// each goes as soon as it may and nobody else takes any. It locks nothing and promises
 // nothing.
-func (b *Budget) Outlook(ctx context.Context, q *db.Queries, p Purpose, n int) ([]time.Duration, error) {
+func (b *Budget) Outlook(ctx context.Context, q *db.Queries, p Purpose, ahead ...int) ([]time.Duration, error) {
 	s, _, err := b.peek(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	waits := make([]time.Duration, n)
+	waits := make([]time.Duration, len(ahead))
 	for _, w := range b.windows(s, p) {
-		within, err := b.expiries(ctx, q, s.lastCall, w, n)
+		within, err := b.expiries(ctx, q, s, w, ahead)
 		if err != nil {
 			return nil, err
 		}
 		if p == Read && w.reserve > 0 {
-			whole, err := b.expiries(ctx, q, s.lastCall, w.whole(), n)
+			whole, err := b.expiries(ctx, q, s, w.whole(), ahead)
 			if err != nil {
 				return nil, err
 			}
-			paced, err := b.expiries(ctx, q, s.lastCall, w.pace(), n)
+			paced, err := b.expiries(ctx, q, s, w.pace(), ahead)
 			if err != nil {
 				return nil, err
 			}
@@ -48,56 +49,59 @@ func (b *Budget) Outlook(ctx context.Context, q *db.Queries, p Purpose, n int) (
 
 // peek is the state of the account, without its lock.
 func (b *Budget) peek(ctx context.Context, q *db.Queries) (state, dbsql.PeekAccountRow, error) {
-	row, err := q.PeekAccount(ctx, dbsql.PeekAccountParams{Account: b.account, HourSeconds: b.limits.Hour.Seconds()})
+	row, err := q.PeekAccount(ctx, dbsql.PeekAccountParams{Account: b.account, HourSeconds: b.limits.Hour.Seconds(), FarBack: b.farBack()})
 	if err != nil {
 		return state{}, row, fmt.Errorf("looking at the budget of account %q: %w", b.account, db.Classify(err))
 	}
-	s := state{lastCall: row.LastCall, paused: seconds(row.PausedSeconds), open: row.IsOpen, probeIn: seconds(row.ProbeSeconds)}
+	s := state{
+		lastCall: row.LastCall, givenBack: row.GivenBack,
+		paused: seconds(row.PausedSeconds), open: row.IsOpen, probeIn: seconds(row.ProbeSeconds),
+	}
 	if row.ForeignIsRecent {
 		s.foreign = int(row.ForeignUsed)
 	}
 	return s, row, nil
 }
 
-// expiries are how long the next n calls have to wait for a window. Each takes the place of
-// the call that is limit before it; where that is one of the n itself, it goes a whole
-// window after that.
-func (b *Budget) expiries(ctx context.Context, q *db.Queries, lastCall int64, w window, n int) ([]time.Duration, error) {
+// expiries are how long calls behind so many others have to wait for a window. Calls leave it
+// one by one, and each takes the place of the next that does, whichever that is; where that is
+// one of those ahead, it goes a whole window after that. Only a stretch of the log is looked
+// at, as in fits: what comes after it leaves later.
+func (b *Budget) expiries(ctx context.Context, q *db.Queries, s state, w window, ahead []int) ([]time.Duration, error) {
 	limit := max(w.limit, 1)
-	first := lastCall + 1 - limit
-	rows, err := b.leaving(ctx, q, first, min(first+int64(n)-1, lastCall), w)
+	var furthest int64
+	for _, n := range ahead {
+		furthest = max(furthest, min(int64(n), limit-1))
+	}
+	first := s.firstOf(limit, b.farBack())
+	last := min(first+furthest+stragglers, s.lastCall)
+	rows, err := b.leaving(ctx, q, first-stragglers, last, w)
 	if err != nil {
 		return nil, err
 	}
-	waits := make([]time.Duration, n)
-	for _, row := range rows { // those that are not there are long past
-		waits[row.Number-first] = max(seconds(row.Seconds), 0)
+	room := last - first + 1 // those that are not there are long past
+	var staying []time.Duration
+	for _, row := range rows {
+		switch {
+		case row.Returned:
+			if row.Number >= first {
+				room-- // it left none, for it took none
+			}
+		case row.Seconds > 0:
+			room--
+			staying = append(staying, seconds(row.Seconds))
+		}
 	}
-	for i := limit; i < int64(n); i++ {
-		waits[i] = waits[i-limit] + w.length
+	slices.Sort(staying)
+	waits := make([]time.Duration, len(ahead))
+	for i, n := range ahead {
+		rounds, place := int64(n)/limit, int64(n)%limit-room
+		waits[i] = time.Duration(rounds) * w.length
+		if place >= 0 && place < int64(len(staying)) {
+			waits[i] += staying[place]
+		} else if place >= 0 {
+			waits[i] += w.length
+		}
 	}
 	return waits, nil
-}
-
-// OutlookBehind is the estimate for a call that goes behind so many others.
-func (b *Budget) OutlookBehind(ctx context.Context, q *db.Queries, p Purpose, ahead int) (time.Duration, error) {
-	s, _, err := b.peek(ctx, q)
-	if err != nil {
-		return 0, err
-	}
-	wait := max(s.paused, s.probeIn)
-	for _, w := range b.windows(s, p) {
-		limit := max(w.limit, 1)
-		first := s.lastCall + 1 - limit + int64(ahead)%limit // whose place it takes, some windows later
-		rows, err := b.leaving(ctx, q, first, first, w)
-		if err != nil {
-			return 0, err
-		}
-		within := time.Duration(int64(ahead)/limit) * w.length
-		for _, row := range rows {
-			within += max(seconds(row.Seconds), 0)
-		}
-		wait = max(wait, within)
-	}
-	return wait, nil
 }

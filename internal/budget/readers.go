@@ -254,7 +254,11 @@ func (b *Budget) refuse(readers []*reader, why func(place int) error) {
 // refuseLate refuses those whose turn cannot come before their deadline.
 func (b *Budget) refuseLate(ctx context.Context) {
 	waiting := b.readers.first(math.MaxInt)
-	in, err := b.Outlook(ctx, b.store.Queries, Read, len(waiting))
+	places := make([]int, len(waiting))
+	for i := range places {
+		places[i] = i
+	}
+	in, err := b.Outlook(ctx, b.store.Queries, Read, places...)
 	if err != nil {
 		return // they wait, and are looked at again
 	}

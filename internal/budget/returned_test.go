@@ -54,3 +54,24 @@ func TestAProbeNeedsNoReserve(t *testing.T) {
 		t.Errorf("the sync goes on beyond what it may use: %v", err)
 	}
 }
+
+// TestTheOutlookWaitsForWhoeverLeavesFirst has the oldest call of a full minute lost: it may
+// count for a minute more than the others, and only one place is behind it.
+func TestTheOutlookWaitsForWhoeverLeavesFirst(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	r := newReplica(t, pool, budget.Limits{PerMinute: 4, PerHour: 1000})
+	r.take(budget.Change)
+	for range 3 {
+		r.answer(r.take(budget.Change), budget.Up)
+	}
+	waits, err := r.Outlook(t.Context(), r.store.Queries, budget.Change, 0, 2, 3, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, most := range []time.Duration{61 * time.Second, 61 * time.Second, 121 * time.Second, 121 * time.Second} {
+		if least := most - 15*time.Second; waits[i] > most || waits[i] < least {
+			t.Errorf("place %d waits %s, not %s to %s", i, waits[i], least, most)
+		}
+	}
+}

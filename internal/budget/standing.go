@@ -49,7 +49,7 @@ func (b *Budget) Standing(ctx context.Context, q *db.Queries) (Standing, error) 
 		standing.PausedUntil = row.PausedUntil
 	}
 	for p, next := range map[Purpose]*time.Duration{Change: &standing.NextChange, Read: &standing.NextRead} {
-		waits, err := b.Outlook(ctx, q, p, 1)
+		waits, err := b.Outlook(ctx, q, p, 0)
 		if err != nil {
 			return Standing{}, err
 		}

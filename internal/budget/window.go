@@ -125,20 +125,32 @@ type For struct {
 // state is what the account's row says while it is locked.
 type state struct {
 	lastCall int64
-	foreign  int
-	paused   time.Duration
+	// givenBack are the numbers of calls that were given back, the last ones first, as far as
+	// farBack.
+	givenBack []int64
+	foreign   int
+	paused    time.Duration
 	// open: the breaker lets nothing but probes through, the next one after probeIn.
 	open    bool
 	probeIn time.Duration
 }
 
-// lock takes the budget of the account until q's transaction ends.
+// lock takes the budget of the account until q's transaction ends. What the row says is
+// asked by a statement of its own, which goes to the server with the one that waits for the lock.
 func (b *Budget) lock(ctx context.Context, q *db.Queries) (state, error) {
-	row, err := q.LockAccount(ctx, dbsql.LockAccountParams{Account: b.account, HourSeconds: b.limits.Hour.Seconds()})
+	if err := q.LockAccount(ctx, b.account); err != nil {
+		return state{}, fmt.Errorf("locking the budget of account %q: %w", b.account, err)
+	}
+	row, err := q.AccountState(ctx, dbsql.AccountStateParams{
+		Account: b.account, HourSeconds: b.limits.Hour.Seconds(), FarBack: b.farBack(),
+	})
 	if err != nil {
 		return state{}, fmt.Errorf("locking the budget of account %q: %w", b.account, err)
 	}
-	s := state{lastCall: row.LastCall, paused: seconds(row.PausedSeconds), open: row.IsOpen, probeIn: seconds(row.ProbeSeconds)}
+	s := state{
+		lastCall: row.LastCall, givenBack: row.GivenBack,
+		paused: seconds(row.PausedSeconds), open: row.IsOpen, probeIn: seconds(row.ProbeSeconds),
+	}
 	if row.ForeignIsRecent {
 		s.foreign = int(row.ForeignUsed)
 	}
@@ -184,22 +196,6 @@ func (b *Budget) windows(s state, p Purpose) []window {
 	return all
 }
 
-// dip says whether a call may be taken from a reserve that nobody else is drawing on: one
-// at a time, and no faster than the window gives the reserve back. So readers get all of
-// an hour that has no changes, and a change finds at most one call gone that it would
-// have had.
-func (b *Budget) dip(ctx context.Context, q *db.Queries, lastCall int64, w window, p Purpose) (n int, wait time.Duration, err error) {
-	if p != Read || w.reserve == 0 {
-		return 0, w.length, nil
-	}
-	for _, within := range []window{w.whole(), w.pace()} {
-		if n, wait, err = b.fits(ctx, q, lastCall, within, 1); err != nil || n == 0 {
-			return 0, wait, err
-		}
-	}
-	return 1, 0, nil
-}
-
 // Room is what the budget has room for, while its lock is held.
 type Room struct {
 	// Calls may go now.
@@ -239,98 +235,32 @@ func (b *Budget) Available(ctx context.Context, q *db.Queries, p Purpose, most i
 		// a probe is to find out.
 		room.Calls, room.probe, p = 1, true, Change
 	}
-	for _, w := range b.windows(s, p) {
-		fits, wait, err := b.fits(ctx, q, s.lastCall, w, room.Calls)
-		if err != nil {
-			return Room{}, err
-		}
-		if fits == 0 {
-			var sooner time.Duration
-			if fits, sooner, err = b.dip(ctx, q, s.lastCall, w, p); err != nil {
+	windows := b.windows(s, p)
+	fits, err := b.fits(ctx, q, s, room.Calls, windows...)
+	if err != nil {
+		return Room{}, err
+	}
+	for i, w := range windows {
+		fit := fits[i]
+		if fit.calls == 0 {
+			dipped, err := b.dip(ctx, q, s, w, p)
+			if err != nil {
 				return Room{}, err
 			}
-			wait = min(wait, sooner)
+			fit.calls, fit.wait = dipped.calls, min(fit.wait, dipped.wait)
 		}
-		if fits == 0 && w.hearsay {
-			probe := window{limit: 1, length: probeEvery}
-			if fits, wait, err = b.fits(ctx, q, s.lastCall, probe, 1); err != nil {
+		if fit.calls == 0 && w.hearsay {
+			probes, err := b.fits(ctx, q, s, 1, window{limit: 1, length: probeEvery})
+			if err != nil {
 				return Room{}, err
 			}
+			fit = probes[0]
 		}
-		if room.Calls = fits; fits == 0 {
-			return Room{Wait: wait}, nil
+		if room.Calls = min(room.Calls, fit.calls); room.Calls == 0 {
+			return Room{Wait: fit.wait}, nil
 		}
 	}
 	return room, nil
-}
-
-// stragglers is how many calls before those of a window are looked at. More are not under
-// way at a time, or lost by replicas that died within one window.
-const stragglers = 200
-
-// fits says how many of most calls a window has room for and, if none, how long until
-// it may have.
-//
-// Were calls counted in the order of their numbers, the next could go when the one that is
-// limit before it has left the window. They are not quite: an older one may still be under
-// way, and takes the place of one that has left already.
-func (b *Budget) fits(ctx context.Context, q *db.Queries, lastCall int64, w window, most int) (n int, wait time.Duration, err error) {
-	if w.limit <= 0 {
-		return 0, w.length, nil
-	}
-	most = int(min(int64(most), w.limit)) // who asks for more than all gets all
-	first, err := b.firstOf(ctx, q, lastCall, w.limit)
-	if err != nil {
-		return 0, 0, err
-	}
-	last := min(first+int64(most)-1+stragglers, lastCall)
-	rows, err := b.leaving(ctx, q, first-stragglers, last, w)
-	if err != nil {
-		return 0, 0, err
-	}
-	n, wait = int(last-first+1), w.length // those that the log does not have are long gone
-	for _, row := range rows {
-		switch {
-		case row.Returned:
-			if row.Number >= first {
-				n-- // it left no room, for it took none
-			}
-		case row.Seconds > 0:
-			n--
-			wait = min(wait, seconds(row.Seconds))
-		}
-	}
-	if n > 0 {
-		return min(n, most), 0, nil
-	}
-	return 0, max(wait, time.Millisecond), nil
-}
-
-// firstOf is the number from which on there are as many calls as the limit, those that were
-// given back left out.
-func (b *Budget) firstOf(ctx context.Context, q *db.Queries, lastCall, limit int64) (int64, error) {
-	first := lastCall + 1 - limit
-	for returned := int64(0); ; {
-		n, err := q.CountReturned(ctx, dbsql.CountReturnedParams{Account: b.account, FirstNumber: first - returned})
-		if err != nil {
-			return 0, fmt.Errorf("counting the calls that were given back: %w", db.Classify(err))
-		}
-		if n == returned {
-			return first - returned, nil
-		}
-		returned = n
-	}
-}
-
-// leaving are the calls of a range, with when each leaves a window.
-func (b *Budget) leaving(ctx context.Context, q *db.Queries, first, last int64, w window) ([]dbsql.CallsLeavingRow, error) {
-	rows, err := q.CallsLeaving(ctx, dbsql.CallsLeavingParams{
-		Account: b.account, FirstNumber: first, LastNumber: last, WindowSeconds: w.length.Seconds(), LongestSeconds: longestCall.Seconds(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading when calls leave the window of %s: %w", w.length, db.Classify(err))
-	}
-	return rows, nil
 }
 
 // Grant numbers one call for each element of whom, of which there are no more than
@@ -343,15 +273,16 @@ func (b *Budget) Grant(ctx context.Context, q *db.Queries, room Room, whom ...Fo
 		return nil, fmt.Errorf("%d calls do not fit into room for %d", len(whom), room.Calls)
 	}
 	calls := make([]Call, 0, len(whom))
+	rows := dbsql.InsertCallsParams{Account: b.account}
 	for _, f := range whom {
 		room.lastCall++
-		if err := q.InsertCall(ctx, dbsql.InsertCallParams{
-			Account: b.account, Number: room.lastCall, Purpose: string(f.Purpose), Method: f.Method,
-			TeamID: f.Team, OperationID: f.Operation,
-		}); err != nil {
-			return nil, fmt.Errorf("recording a granted call: %w", err)
-		}
+		rows.Numbers, rows.Purposes = append(rows.Numbers, room.lastCall), append(rows.Purposes, string(f.Purpose))
+		rows.Methods = append(rows.Methods, f.Method)
+		rows.Teams, rows.Operations = append(rows.Teams, db.OrNil(f.Team)), append(rows.Operations, db.OrNil(f.Operation))
 		calls = append(calls, Call{Account: b.account, Number: room.lastCall, granted: b.now()})
+	}
+	if err := q.InsertCalls(ctx, rows); err != nil {
+		return nil, fmt.Errorf("recording granted calls: %w", err)
 	}
 	if err := q.SetLastCall(ctx, dbsql.SetLastCallParams{Account: b.account, LastCall: room.lastCall}); err != nil {
 		return nil, fmt.Errorf("numbering the granted calls: %w", err)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -41,7 +40,8 @@ type Config struct {
 	// SealKeysFile (AGENTSVC_SEAL_KEYS_FILE) holds the keys that seal secrets in the
 	// queue: "<id> <32 bytes in base64>" a line, the one that seals first. Required.
 	SealKeysFile string
-	// CORSOrigins (AGENTSVC_CORS_ORIGINS) are the web origins that may call, comma-separated.
+	// CORSOrigins (AGENTSVC_CORS_ORIGINS) are the web origins that may call, comma-separated;
+	// see [Origins].
 	CORSOrigins []string
 	// PerMinute and PerHour (AGENTSVC_RATE_PER_MINUTE, AGENTSVC_RATE_PER_HOUR) are the
 	// vendor's limits, for each account.
@@ -54,6 +54,9 @@ type Config struct {
 	// Backlog (AGENTSVC_BACKLOG) is how many changes of all teams may wait for an account
 	// before more are refused.
 	Backlog int
+	// CallerRate (AGENTSVC_CALLER_RATE) is how many calls a second a process takes of one
+	// caller, and CallerStreams (AGENTSVC_CALLER_STREAMS) how many streams at once.
+	CallerRate, CallerStreams int
 	// Workers (AGENTSVC_WORKERS) is how many changes this process makes at once in each
 	// account; 0: it makes none and only serves.
 	Workers int
@@ -80,6 +83,8 @@ func Default() Config {
 		RateGuard:     100 * time.Millisecond,
 		Backlog:       10_000,
 		Workers:       16,
+		CallerRate:    1000,
+		CallerStreams: 100,
 		SyncEvery:     time.Minute,
 		Lease:         15 * time.Second,
 		DatabaseConns: 30,
@@ -136,14 +141,16 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 	duration("AGENTSVC_RATE_GUARD", &c.RateGuard)
 	number("AGENTSVC_BACKLOG", &c.Backlog)
 	number("AGENTSVC_WORKERS", &c.Workers)
+	number("AGENTSVC_CALLER_RATE", &c.CallerRate)
+	number("AGENTSVC_CALLER_STREAMS", &c.CallerStreams)
 	number("AGENTSVC_DATABASE_CONNS", &c.DatabaseConns)
 	duration("AGENTSVC_SYNC_EVERY", &c.SyncEvery)
 	duration("AGENTSVC_LEASE", &c.Lease)
-	for origin := range strings.SplitSeq(getenv("AGENTSVC_CORS_ORIGINS"), ",") {
-		if origin = strings.TrimSpace(origin); origin != "" {
-			c.CORSOrigins = append(c.CORSOrigins, origin)
-		}
+	origins, err := Origins(getenv)
+	if err != nil {
+		problems = append(problems, err)
 	}
+	c.CORSOrigins = origins
 	if v := getenv("AGENTSVC_LOG_LEVEL"); v != "" {
 		if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil {
 			problems = append(problems, fmt.Errorf("AGENTSVC_LOG_LEVEL=%q is none of debug, info, warn, error", v))
@@ -182,6 +189,7 @@ func (c Config) validate() error {
 	wrong(c.RateGuard <= 0 || c.RateGuard >= c.MinuteWindow, "AGENTSVC_RATE_GUARD must be more than 0 and less than AGENTSVC_RATE_MINUTE_WINDOW")
 	wrong(c.Backlog < 1 || c.Backlog > 1_000_000, "AGENTSVC_BACKLOG must be 1 to 1000000")
 	wrong(c.Workers < 0 || c.Workers > 1000, "AGENTSVC_WORKERS must be 0 to 1000")
+	wrong(c.CallerRate < 1 || c.CallerStreams < 1, "AGENTSVC_CALLER_RATE and AGENTSVC_CALLER_STREAMS must be at least 1")
 	wrong(c.DatabaseConns < 4, "AGENTSVC_DATABASE_CONNS must be at least 4")
 	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")
 	wrong(c.Lease < time.Second, "AGENTSVC_LEASE must be at least 1s")

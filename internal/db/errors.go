@@ -54,6 +54,16 @@ func classify(err error) error {
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
+	return Unanswered(err)
+}
+
+// Away says that the database could not be reached.
+func Away(err error) bool {
+	return fault.ReasonOf(classify(err)) == pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE
+}
+
+// Unanswered tells callers that the database does not answer, whatever the error is.
+func Unanswered(err error) error {
 	return &fault.Error{
 		Reason:     pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE,
 		Public:     "our database cannot be reached; try again shortly",

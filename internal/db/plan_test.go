@@ -70,7 +70,7 @@ func TestClaimsHaveAnIndex(t *testing.T) {
 		}
 		w.exec(t, "ANALYZE operations")
 		plan := strings.Join(w.strings(t, "EXPLAIN "+claim, pgx.NamedArgs{
-			"worker": "w", "lease_seconds": 1.0, "account": "default", "at_most": 16, "lowest_lane": 1, "waited_seconds": 0.0,
+			"worker": "w", "lease_seconds": 1.0, "account": "default", "at_most": 16, "lowest_lane": 1, "waited_seconds": 0.0, "at_once": []string{},
 		}), "\n")
 		for _, index := range []string{"operations_queue", "operations_order", "operations_one_running", "operations_also"} {
 			if !strings.Contains(plan, " using "+index+" ") && !strings.Contains(plan, " on "+index+" ") {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -37,11 +38,21 @@ func Open(ctx context.Context, url string, configure ...func(*pgxpool.Config)) (
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	config.ConnConfig.RuntimeParams["application_name"] = "agentsvc"
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, planning)
+		return err
+	}
 	for _, c := range configure {
 		c(config)
 	}
 	return pgxpool.NewWithConfig(ctx, config)
 }
+
+// planning has every statement find its rows by an index. A statement is planned once for a
+// connection: while its table is small, the planner would rather go through all of it, and
+// that plan would stay until the table is analyzed, however large it has become. What has no
+// index is gone through all the same, but looks so dear then that it would be compiled first.
+const planning = "SET enable_seqscan = off; SET jit = off"
 
 const (
 	connectTimeout = 5 * time.Second
@@ -67,16 +78,21 @@ const (
 // after a deadlock or a serialization failure, so it must have no effects but
 // through q.
 func (s *Store) Tx(ctx context.Context, durability Durability, fn func(q *Queries) error) error {
+	return s.TxAs(ctx, func(q *Queries) (Durability, error) { return durability, fn(q) })
+}
+
+// TxAs is Tx for transactions that only know at their end how durable they have to be.
+func (s *Store) TxAs(ctx context.Context, fn func(q *Queries) (Durability, error)) error {
 	var err error
 	for range maxTries {
-		if err = s.tx(ctx, durability, fn); !retriable(err) {
+		if err = s.tx(ctx, fn); !retriable(err) {
 			break
 		}
 	}
 	return classify(err)
 }
 
-func (s *Store) tx(ctx context.Context, durability Durability, fn func(q *Queries) error) (err error) {
+func (s *Store) tx(ctx context.Context, fn func(q *Queries) (Durability, error)) (err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -92,11 +108,12 @@ func (s *Store) tx(ctx context.Context, durability Durability, fn func(q *Querie
 		}
 	}()
 	p.waiting.Queue("begin")
+	durability, err := fn(dbsql.New(p))
+	if err != nil {
+		return err
+	}
 	if durability == Loose {
 		p.waiting.Queue("SET LOCAL synchronous_commit = off")
-	}
-	if err = fn(dbsql.New(p)); err != nil {
-		return err
 	}
 	if err = p.commit(ctx); err != nil && unanswered(err) {
 		err = &commitLostError{cause: err}
@@ -130,11 +147,30 @@ func CommitLost(err error) bool {
 	return errors.As(err, &lost)
 }
 
+// CommitUnanswered is the error of who did not wait for the answer to a commit: see [CommitLost].
+func CommitUnanswered(cause error) error { return &commitLostError{cause: cause} }
+
 // Ping says whether the database answers.
 func (s *Store) Ping(ctx context.Context) error { return classify(s.pool.Ping(ctx)) }
 
 // NoRows says that a query found nothing.
 func NoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+
+// OrNil is an id, or the nil uuid for none: what arrays of ids have in its place.
+func OrNil(id *uuid.UUID) uuid.UUID {
+	if id == nil {
+		return uuid.Nil
+	}
+	return *id
+}
+
+// OrEmpty is a text, or the empty one for none: what arrays of texts have in its place.
+func OrEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
 
 // sqlState is the SQLSTATE of err, or "".
 func sqlState(err error) string {

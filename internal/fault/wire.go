@@ -32,12 +32,13 @@ func codeOf(reason pb.ErrorReason) connect.Code {
 		return connect.CodeNotFound
 	case pb.ErrorReason_ERROR_REASON_VERSION_MISMATCH, pb.ErrorReason_ERROR_REASON_BATCH_INCOMPLETE:
 		return connect.CodeAborted
-	case pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED:
+	case pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED, pb.ErrorReason_ERROR_REASON_ALREADY_EXISTS:
 		return connect.CodeAlreadyExists
 	case pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED, pb.ErrorReason_ERROR_REASON_VENDOR_REFUSED,
-		pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED:
+		pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED, pb.ErrorReason_ERROR_REASON_FROZEN:
 		return connect.CodeFailedPrecondition
-	case pb.ErrorReason_ERROR_REASON_BACKLOG_FULL, pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED:
+	case pb.ErrorReason_ERROR_REASON_BACKLOG_FULL, pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED,
+		pb.ErrorReason_ERROR_REASON_CALLER_LIMIT:
 		return connect.CodeResourceExhausted
 	case pb.ErrorReason_ERROR_REASON_OPERATION_PENDING, pb.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED:
 		return connect.CodeDeadlineExceeded

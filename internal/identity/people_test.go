@@ -121,11 +121,15 @@ func TestPeopleHaveWhatTheirGroupsAndTheirRowsSay(t *testing.T) {
 	if got := roles(as("payments-ops")); !cmp.Equal(got, []string{"payments OWNER", "search OWNER"}) {
 		t.Errorf("the higher role of the row: %v", got)
 	}
+	exec(t, pool, "UPDATE teams SET archived_at = now() WHERE name = 'payments'")
+	if got := roles(as("payments-ops")); !cmp.Equal(got, []string{"search OWNER"}) {
+		t.Errorf("of a team that is archived: %v", got)
+	}
 	exec(t, pool, "DELETE FROM memberships")
 	if got := as(); len(got.Teams) != 0 || got.SeesAll() {
 		t.Errorf("once the token does not say so any more: %+v", got)
 	}
-	if n := strings.Count(log.String(), "does not exist"); n != 1 {
+	if n := strings.Count(log.String(), "team=nosuch"); n != 1 {
 		t.Errorf("the log has the missing team %d times, want once:\n%s", n, &log)
 	}
 	if n := count(t, pool, "SELECT count(*) FROM principals WHERE kind = 'PERSON' AND subject = '1234' AND issuer = '"+idp.URL+"'"); n != 1 {

@@ -37,6 +37,8 @@ type Method struct {
 	// Body says that what is not in the path goes into a JSON body; otherwise it
 	// goes into the query.
 	Body bool
+	// Streams says that the method answers with a stream.
+	Streams bool
 }
 
 // Upstream says that the method is one of the vendor's.
@@ -138,6 +140,7 @@ func compile(d protoreflect.MethodDescriptor, types *protoregistry.Types) (*Meth
 		Procedure: fmt.Sprintf("/%s/%s", d.Parent().FullName(), d.Name()),
 		Input:     input,
 		Output:    output,
+		Streams:   d.IsStreamingServer(),
 	}
 	if access, ok := proto.GetExtension(d.Options(), pb.E_Access).(*pb.Access); ok && proto.HasExtension(d.Options(), pb.E_Access) {
 		m.Access = access

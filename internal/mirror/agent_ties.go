@@ -20,6 +20,8 @@ type suspects struct {
 	keys []string
 	// made are the kinds of those that we do not know: a creation may be under way.
 	made []string
+	// open are the routes of an agent as they are held.
+	open *[]dbsql.AgentRoute
 }
 
 // agentTies are what ties agents to each other, and to what they use.
@@ -33,7 +35,7 @@ func (agentTies) lock(ctx context.Context, q *db.Queries, id uuid.UUID) ([]dbsql
 	return rows, nil
 }
 
-func (agentTies) suspects(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message) (suspects, error) {
+func (agentTies) suspects(ctx context.Context, q *db.Queries, id uuid.UUID, row *dbsql.Resource, body proto.Message) (suspects, error) {
 	var s suspects
 	agent, ok := body.(*pb.Agent)
 	if !ok {
@@ -43,6 +45,7 @@ func (agentTies) suspects(ctx context.Context, q *db.Queries, id uuid.UUID, body
 	if err != nil {
 		return s, fmt.Errorf("reading the routes of agent %s: %w", id, err)
 	}
+	s.open = &open
 	shown := map[routeID]bool{}
 	for _, r := range routesOf(agent) {
 		shown[routeID{r.kind, r.target}] = true
@@ -52,15 +55,11 @@ func (agentTies) suspects(ctx context.Context, q *db.Queries, id uuid.UUID, body
 			s.keys = append(s.keys, orderKey(o.Kind, o.TargetUUID.String())) // routes are called like the kinds that they lead to
 		}
 	}
-	held, err := q.Resource(ctx, dbsql.ResourceParams{Kind: agentKind, UUID: id})
-	if db.NoRows(err) {
+	if row == nil {
 		return s, nil
 	}
-	if err != nil {
-		return s, fmt.Errorf("reading agent %s: %w", id, err)
-	}
 	var attributes map[string]string
-	if err := json.Unmarshal(held.Attributes, &attributes); err != nil {
+	if err := json.Unmarshal(row.Attributes, &attributes); err != nil {
 		return s, fmt.Errorf("reading the attributes of agent %s: %w", id, err)
 	}
 	for _, r := range references() {

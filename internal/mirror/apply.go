@@ -272,18 +272,19 @@ func dirty(ctx context.Context, q *db.Queries, on target, c Change) error {
 }
 
 func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on target, body proto.Message) (Effect, error) {
-	now, err := q.ClockNow(ctx)
-	if err != nil {
-		return Effect{}, fmt.Errorf("reading the clock: %w", err)
+	if c.Operation.FinishedAt == nil {
+		return Effect{}, fmt.Errorf("operation %s has not ended", c.Operation.ID)
 	}
-	w := writing{id: on.id, body: body, at: now, by: causedBy(c.Operation)}
+	// Whoever asked the vendor after the change was settled knows better.
+	w := writing{id: on.id, body: body, at: *c.Operation.FinishedAt, by: causedBy(c.Operation)}
 	if m.creates(c.Method) && on.kind.part == nil {
 		w.team = &c.Operation.TeamID // a part has its owner from what it is a part of
 	}
-	unsettled, err := m.unsettled(ctx, q, on.kind, on.id, body)
+	unsettled, open, err := m.unsettled(ctx, q, on.kind, on.id, on.row, body)
 	if err != nil {
 		return Effect{}, err
 	}
+	w.open = open
 	before, _, err := m.write(ctx, q, on.kind, on.row, w)
 	if err != nil {
 		return Effect{}, err

@@ -59,8 +59,21 @@ type asked struct {
 	misread bool
 }
 
-// ask makes one call to the vendor.
+// askAgain is how often a question is put again because a kept connection broke: there may be
+// several that the vendor has closed meanwhile.
+const askAgain = 3
+
+// ask asks the vendor, each time with a grant.
 func (m *Mirror) ask(ctx context.Context, granted grant, method *methods.Method, req, resp proto.Message) (asked, error) {
+	for n := 0; ; n++ {
+		answer, err := m.askOnce(ctx, granted, method, req, resp)
+		if n == askAgain || !upstream.Dropped(err) {
+			return answer, err
+		}
+	}
+}
+
+func (m *Mirror) askOnce(ctx context.Context, granted grant, method *methods.Method, req, resp proto.Message) (asked, error) {
 	call, err := granted(ctx, method)
 	if err != nil {
 		return asked{}, err
@@ -79,10 +92,10 @@ func (m *Mirror) ask(ctx context.Context, granted grant, method *methods.Method,
 const observeTimeout = 5 * time.Second
 
 func (m *Mirror) observe(ctx context.Context, call budget.Call, reply upstream.Reply, failure error) {
-	seen := budget.SeenIn(reply, failure)
+	answer := budget.Answer{Call: call, Seen: budget.SeenIn(reply, failure)}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), observeTimeout)
 	defer cancel()
-	if err := m.store.Tx(detached, db.Loose, func(q *db.Queries) error { return m.budget.Observe(detached, q, call, seen) }); err != nil {
+	if err := m.store.Tx(detached, db.Loose, func(q *db.Queries) error { return m.budget.Observe(detached, q, answer) }); err != nil {
 		// The log of calls lacks one answer; the call itself is in it.
 		m.log.WarnContext(ctx, "a vendor call could not be recorded", slog.Int64("call", call.Number), slog.Any("error", err))
 	}

@@ -106,14 +106,14 @@ func (w *world) settled(s started) Effect {
 		}
 		change.Shown = shown
 	}
-	params := dbsql.SettleOperationParams{ID: s.op.ID, Lease: s.op.Lease, State: "SUCCEEDED"}
+	var made *uuid.UUID
 	if id, err := uuid.Parse(methods.String(s.response, s.method.Access.GetSubject().GetField())); err == nil {
-		params.ResourceUUID = &id
+		made = &id
 	}
 	var effect Effect
 	err := w.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		var err error
-		if change.Operation, err = q.SettleOperation(ctx, params); err != nil {
+		if change.Operation, err = succeed(ctx, q, s.op, made); err != nil {
 			return err
 		}
 		effect, err = w.Apply(ctx, q, change)

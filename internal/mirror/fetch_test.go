@@ -160,3 +160,31 @@ func TestRefreshTellsTheVersion(t *testing.T) {
 		t.Error("it is still there")
 	}
 }
+
+// TestAReadWhoseConnectionBrokeIsAskedAgain has the vendor drop kept connections: the caller
+// notices nothing, and each request that arrived has a grant.
+func TestAReadWhoseConnectionBrokeIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{})
+	id := w.create("agent")
+	if err := w.Fetch(t.Context(), w.payer, &pb.GetAgentUsageRequest{Uuid: id}, &pb.GetAgentUsageResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	granted := func() (n int) {
+		t.Helper()
+		if err := w.pool.QueryRow(t.Context(), "SELECT count(*) FROM vendor_calls WHERE purpose = 'READ'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	calls, requests := granted(), len(w.sim.Requests())
+	if err := w.sim.SetFaults([]genaisim.Fault{{Method: "GET", Drop: "before", Count: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Fetch(t.Context(), w.payer, &pb.GetAgentUsageRequest{Uuid: id}, &pb.GetAgentUsageResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	if arrived := len(w.sim.Requests()) - requests; arrived != 2 || granted()-calls != arrived {
+		t.Errorf("%d requests arrived, with %d grants", arrived, granted()-calls)
+	}
+}

@@ -182,15 +182,26 @@ func (w *world) send(req proto.Message) dbsql.Operation {
 	return op
 }
 
+// succeed ends an operation, which may have made something, and answers it as it is then.
+func succeed(ctx context.Context, q *db.Queries, op dbsql.Operation, made *uuid.UUID) (dbsql.Operation, error) {
+	if _, err := q.SettleOperations(ctx, dbsql.SettleOperationsParams{
+		Ids: []uuid.UUID{op.ID}, Leases: []uuid.UUID{*op.Lease}, States: []string{"SUCCEEDED"}, Responses: [][]byte{nil},
+		SealedResponses: [][]byte{nil}, Errors: [][]byte{nil}, ResourceUuids: []uuid.UUID{db.OrNil(made)}, VendorRequestIds: []string{""},
+	}); err != nil {
+		return op, err
+	}
+	return q.OperationByID(ctx, op.ID)
+}
+
 func (w *world) settle(op dbsql.Operation, m *methods.Method, req, resp proto.Message) Effect {
 	w.t.Helper()
 	var effect Effect
 	err := w.store.Tx(w.t.Context(), db.Durable, func(q *db.Queries) error {
-		if _, err := q.SettleOperation(w.t.Context(), dbsql.SettleOperationParams{ID: op.ID, Lease: op.Lease, State: "SUCCEEDED"}); err != nil {
+		ended, err := succeed(w.t.Context(), q, op, nil)
+		if err != nil {
 			return err
 		}
-		var err error
-		effect, err = w.Apply(w.t.Context(), q, Change{Operation: op, Method: m, Request: req, Response: resp})
+		effect, err = w.Apply(w.t.Context(), q, Change{Operation: ended, Method: m, Request: req, Response: resp})
 		return err
 	})
 	if err != nil {

@@ -129,8 +129,8 @@ type ties interface {
 	// lock answers the row with those that its removal changes, locked in the order of
 	// their uuids.
 	lock(ctx context.Context, q *db.Queries, id uuid.UUID) ([]dbsql.Resource, error)
-	// suspects are what else may be behind a body that is not as we hold it.
-	suspects(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message) (suspects, error)
+	// suspects are what else may be behind a body that is not as the row, nil if there is none.
+	suspects(ctx context.Context, q *db.Queries, id uuid.UUID, row *dbsql.Resource, body proto.Message) (suspects, error)
 }
 
 // parts is what some kinds keep beside their rows. All methods run in the
@@ -159,6 +159,8 @@ type storing struct {
 	// at is when it was so.
 	at time.Time
 	by cause
+	// open are the routes as they are held, if they were read already.
+	open *[]dbsql.AgentRoute
 }
 
 // cause is the operation behind a difference; zero if none of ours is.

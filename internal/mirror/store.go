@@ -113,28 +113,31 @@ func orderKey(kind, id string) string { return kind + "/" + id }
 // unsettled says that what the vendor showed of a resource may be the work of a change
 // that is not settled: one of the resource, or one of what is tied to it and shows in it,
 // such as the deletion of an agent that it routed to.
-func (m *Mirror) unsettled(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID, body proto.Message) (bool, error) {
+// It answers the routes as well that it has read on the way, nil if none.
+func (m *Mirror) unsettled(
+	ctx context.Context, q *db.Queries, k *kind, id uuid.UUID, row *dbsql.Resource, body proto.Message,
+) (under bool, open *[]dbsql.AgentRoute, err error) {
 	if k.ties == nil {
-		under, err := m.underWay(ctx, q, k, id)
-		return len(under) > 0, err
+		found, err := m.underWay(ctx, q, k, id)
+		return len(found) > 0, nil, err
 	}
-	others, err := k.ties.suspects(ctx, q, id, body)
+	others, err := k.ties.suspects(ctx, q, id, row, body)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	for _, kind := range others.made {
 		creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: kind})
 		if err != nil || creating {
-			return creating, err
+			return creating, others.open, err
 		}
 	}
-	under, err := q.ChangesUnderWay(ctx, dbsql.ChangesUnderWayParams{
+	found, err := q.ChangesUnderWay(ctx, dbsql.ChangesUnderWayParams{
 		Account: m.budget.Account(), OrderKeys: append(others.keys, orderKey(k.name, id.String())),
 	})
 	if err != nil {
-		return false, fmt.Errorf("looking for changes under way: %w", err)
+		return false, nil, fmt.Errorf("looking for changes under way: %w", err)
 	}
-	return len(under) > 0, nil
+	return len(found) > 0, others.open, nil
 }
 
 // explanation is the operation that made the row dirty, if one did.
@@ -165,9 +168,11 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	if newer(row, begun) {
 		return superseded, nil
 	}
-	if under, err := m.unsettled(ctx, q, k, id, body); err != nil {
+	under, open, err := m.unsettled(ctx, q, k, id, row, body)
+	if err != nil {
 		return 0, err
-	} else if under {
+	}
+	if under {
 		return awaiting, nil
 	}
 	if over, err := m.lingers(ctx, q, k, row, body); err != nil || over {
@@ -177,7 +182,7 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	if err != nil {
 		return 0, err
 	}
-	before, created, err := m.write(ctx, q, k, row, writing{id: id, body: body, at: begun, by: by})
+	before, created, err := m.write(ctx, q, k, row, writing{id: id, body: body, at: begun, by: by, open: open})
 	if err != nil {
 		return 0, err
 	}
@@ -204,6 +209,8 @@ type writing struct {
 	team *uuid.UUID
 	// summary is the vendor's own, or nil: then it is made of the body.
 	summary proto.Message
+	// open are the routes as they are held, if they were read already.
+	open *[]dbsql.AgentRoute
 }
 
 // write replaces the body of a row, which is locked or does not exist, and whatever
@@ -247,7 +254,7 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 		}
 	}
 	if k.parts != nil {
-		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, by: w.by}
+		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, by: w.by, open: w.open}
 		if row != nil {
 			s.version = row.VersionHash
 		}

@@ -11,7 +11,6 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db"
-	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/methods"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
@@ -139,10 +138,11 @@ func TestADeletionLocksInOrder(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- w.store.Tx(t.Context(), db.Durable, func(q *db.Queries) error {
-			if _, err := q.SettleOperation(t.Context(), dbsql.SettleOperationParams{ID: op.ID, Lease: op.Lease, State: "SUCCEEDED"}); err != nil {
+			ended, err := succeed(t.Context(), q, op, nil)
+			if err != nil {
 				return err
 			}
-			_, err := w.Apply(t.Context(), q, Change{Operation: op, Method: methods.API().ByRequest(req), Request: req, Response: resp})
+			_, err = w.Apply(t.Context(), q, Change{Operation: ended, Method: methods.API().ByRequest(req), Request: req, Response: resp})
 			return err
 		})
 	}()

@@ -24,8 +24,8 @@ import (
 const strandedEvery = 30 * time.Second
 
 // startBatches marks the batches of claimed operations as running.
-func startBatches(ctx context.Context, q *db.Queries, rows []dbsql.Operation) error {
-	batches := batchesOf(rows)
+func startBatches(ctx context.Context, q *db.Queries, jobs []job) error {
+	batches := batchesOf(jobs)
 	if len(batches) == 0 {
 		return nil
 	}
@@ -35,10 +35,10 @@ func startBatches(ctx context.Context, q *db.Queries, rows []dbsql.Operation) er
 	return nil
 }
 
-func batchesOf(rows []dbsql.Operation) []uuid.UUID {
+func batchesOf(jobs []job) []uuid.UUID {
 	var batches []uuid.UUID
-	for _, row := range rows {
-		if id := row.ParentOperationID; id != nil && !slices.Contains(batches, *id) {
+	for _, j := range jobs {
+		if id := j.row.ParentOperationID; id != nil && !slices.Contains(batches, *id) {
 			batches = append(batches, *id)
 		}
 	}

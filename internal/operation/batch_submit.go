@@ -119,22 +119,20 @@ func (e *Engine) insertBatch(ctx context.Context, b *batch, rows batchRows) (row
 func (e *Engine) reserveMany(
 	ctx context.Context, q *db.Queries, b *batch, changes []dbsql.InsertBatchChangeParams,
 ) (map[string]*dbsql.ReserveStartsRow, error) {
-	counts := map[string]int32{}
+	counts := map[string]int64{}
 	for _, change := range changes {
 		counts[change.Account]++
 	}
 	places := map[string]*dbsql.ReserveStartsRow{}
 	for _, account := range slices.Sorted(maps.Keys(counts)) { // in one order, so that no two batches wait for each other
 		place, err := q.ReserveStarts(ctx, dbsql.ReserveStartsParams{
-			TeamID: b.caller.ActingTeam.ID, Account: account, Lane: lane(b.options), Places: counts[account], Backlog: int32(e.Backlog),
+			TeamID: b.caller.ActingTeam.ID, Account: account, Lane: lane(b.options), Places: counts[account], AtLeast: counts[account],
+			Backlog: int32(e.Backlog),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("taking places in the queue: %w", err)
 		}
-		waiting := backlog{
-			team: place.Name, queued: place.Queued, limit: int64(place.BacklogLimit), byAll: place.QueuedByAll, most: int64(e.Backlog),
-		}
-		if err := waiting.room(int64(len(changes)), int64(counts[account])); err != nil {
+		if err := e.waiting(place).room(int64(len(changes)), counts[account]); err != nil {
 			return nil, err
 		}
 		places[account] = &place

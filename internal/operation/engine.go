@@ -131,15 +131,22 @@ func (c Config) validate() error {
 type Engine struct {
 	Config
 
-	api      *methods.Table
-	waiters  *waiters
-	watchers *watchers
+	api *methods.Table
+	// submissions are what waits to be written.
+	submissions together[*entry]
+	// settlements are what waits to be settled.
+	settlements together[*settlement]
+	waiters     *waiters
+	watchers    *watchers
 	// wake tells the dispatcher that there may be work; it holds one hint.
 	wake chan struct{}
 	// told collects what other replicas should hear of.
 	told chan string
-	// soughtAbandoned is when the dispatcher last looked for abandoned operations.
-	soughtAbandoned time.Time
+	// soughtAbandoned is when the dispatcher last looked for abandoned operations, and noneAged
+	// when nothing had waited for too long.
+	soughtAbandoned, noneAged time.Time
+	// atOnce are the methods of which nothing is asked between the claim and the sending.
+	atOnce []string
 }
 
 // New makes an engine.
@@ -147,14 +154,16 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Engine{
+	e := &Engine{
 		Config:   cfg.withDefaults(),
 		api:      methods.API(),
 		waiters:  newWaiters(),
 		watchers: newWatchers(),
 		wake:     make(chan struct{}, 1),
 		told:     make(chan string, 1024),
-	}, nil
+	}
+	e.atOnce = e.sentAtOnce()
+	return e, nil
 }
 
 func (e *Engine) wakeDispatcher() {

@@ -28,25 +28,25 @@ const agedEvery = 10
 // that long in the one. So no flood keeps a lane from moving, and what is urgent loses a
 // tenth at the most. The calls' own numbers tell whose turn it is, so all replicas agree.
 // Where nothing more urgent waits the usual order is fair already.
-func (e *Engine) takeAged(ctx context.Context, q *db.Queries, room budget.Room) ([]dbsql.Operation, error) {
+func (e *Engine) takeAged(ctx context.Context, q *db.Queries, room budget.Room) ([]job, error) {
 	turn, due := room.Passes(agedEvery)
-	if !due {
+	now := time.Now() //nolint:forbidigo // how long ago, by one clock
+	if !due || now.Sub(e.noneAged) < min(abandonedEvery, e.Patience/10) {
 		return nil, nil
 	}
-	lanes := []int16{normalLane, bulkLane}
+	lanes, err := q.AgedLanes(ctx, dbsql.AgedLanesParams{Account: e.Budget.Account(), WaitedSeconds: e.Patience.Seconds()})
+	if err != nil {
+		return nil, fmt.Errorf("looking for what has waited too long: %w", err)
+	}
+	if len(lanes) == 0 {
+		e.noneAged = now
+	}
 	if turn%2 == 0 {
 		slices.Reverse(lanes)
 	}
 	for _, lane := range lanes {
-		others, err := q.OthersGoFirst(ctx, dbsql.OthersGoFirstParams{Account: e.Budget.Account(), Lane: lane})
-		if err != nil {
-			return nil, fmt.Errorf("looking into the more urgent lanes: %w", err)
-		}
-		if !others {
-			continue
-		}
-		if rows, err := e.takeQueued(ctx, q, lane, e.Patience, 1); err != nil || len(rows) > 0 {
-			return rows, err
+		if jobs, err := e.takeQueued(ctx, q, lane, e.Patience, 1); err != nil || len(jobs) > 0 {
+			return jobs, err
 		}
 	}
 	return nil, nil
@@ -54,23 +54,38 @@ func (e *Engine) takeAged(ctx context.Context, q *db.Queries, room budget.Room) 
 
 // takeQueued takes up to n queued operations in fair order, of the lanes from the lowest on
 // and those that have waited so long.
-func (e *Engine) takeQueued(ctx context.Context, q *db.Queries, lowest int16, waited time.Duration, n int) ([]dbsql.Operation, error) {
+func (e *Engine) takeQueued(ctx context.Context, q *db.Queries, lowest int16, waited time.Duration, n int) ([]job, error) {
 	worker := e.Worker
 	rows, err := q.ClaimQueued(ctx, dbsql.ClaimQueuedParams{
 		Worker: &worker, LeaseSeconds: e.Lease.Seconds(), Account: e.Budget.Account(), AtMost: int32(n),
-		LowestLane: lowest, WaitedSeconds: waited.Seconds(),
+		LowestLane: lowest, WaitedSeconds: waited.Seconds(), AtOnce: e.atOnce,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claiming queued operations: %w", err)
 	}
 	clock := map[int16]float64{}
-	for _, row := range rows {
+	jobs := make([]job, len(rows))
+	for i, row := range rows {
 		clock[row.Lane] = max(clock[row.Lane], row.VirtualStart)
+		// What is sent for the first time now was not sent before.
+		jobs[i] = job{row: row, marked: row.SentAt != nil}
+		jobs[i].row.SentAt = nil
 	}
 	for lane, at := range clock {
 		if err := q.AdvanceClock(ctx, dbsql.AdvanceClockParams{Account: e.Budget.Account(), Lane: lane, VirtualTime: at}); err != nil {
 			return nil, fmt.Errorf("advancing the clock of the queue: %w", err)
 		}
 	}
-	return rows, nil
+	return jobs, nil
+}
+
+// sentAtOnce are the methods of which nothing is asked between the claim and the sending.
+func (e *Engine) sentAtOnce() []string {
+	names := []string{}
+	for _, m := range e.api.All() {
+		if m.Change() && e.Rules[m.Name] == nil {
+			names = append(names, string(m.Name))
+		}
+	}
+	return names
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/methods"
 	"github.com/agentsvc/agentsvc/internal/upstream"
 )
@@ -48,7 +49,7 @@ func (a *attempt) makes() bool {
 
 // doubtful leaves a change for a later look: the vendor said yes, in an answer that cannot
 // be the one to it.
-func (a *attempt) doubtful(ctx context.Context, problem string, seen []observation) error {
+func (a *attempt) doubtful(ctx context.Context, problem string, seen []budget.Answer) error {
 	a.engine.Log.WarnContext(ctx, "an answer of success that tells nothing", slog.String("operation", a.row.ID.String()),
 		slog.String("method", a.row.Method), slog.String("problem", problem))
 	return a.refused(ctx, upstream.Unusable(a.method, problem), true, seen)

@@ -187,6 +187,7 @@ func (a *attempt) send(ctx context.Context) error {
 		return a.putBackOrFail(ctx, err)
 	}
 	if err := a.mark(ctx); err != nil {
+		a.granted = &call // it was not made: see giveBack
 		return err
 	}
 	resp := a.method.Output.New().Interface()
@@ -264,8 +265,13 @@ func scrub(response, request proto.Message) {
 	methods.Scrub(response, append(methods.SecretValues(request), methods.SecretValues(response)...))
 }
 
-// mark says durably that from now on the vendor may have seen the change.
+// mark says durably that from now on the vendor may have seen the change. The claim has said
+// so already where it could, unless the call that came with it was too old to be made: by
+// now the lease may be another's.
 func (a *attempt) mark(ctx context.Context) error {
+	if a.marked {
+		return nil
+	}
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	n, err := a.engine.Store.MarkSent(ctx, dbsql.MarkSentParams{ID: a.row.ID, Lease: a.row.Lease, LeaseSeconds: a.engine.Lease.Seconds()})
@@ -279,7 +285,7 @@ func (a *attempt) mark(ctx context.Context) error {
 }
 
 // refused decides what an error of the vendor means for the operation.
-func (a *attempt) refused(ctx context.Context, err error, resent bool, seen []observation) error {
+func (a *attempt) refused(ctx context.Context, err error, resent bool, seen []budget.Answer) error {
 	var vendor *upstream.Error
 	if !errors.As(err, &vendor) {
 		return fmt.Errorf("calling the vendor: %w", err) // stays sent: the next claim looks
@@ -357,7 +363,7 @@ func (a *attempt) call(ctx context.Context, purpose budget.Purpose) (budget.Call
 		if a.engine.Budget.Fresh(*call) {
 			return *call, nil
 		}
-		a.granted = call
+		a.granted, a.marked = call, false
 		a.giveBack(ctx)
 	}
 	return a.engine.Budget.Take(ctx, budget.For{Purpose: purpose, Method: a.row.Method, Team: &a.row.TeamID, Operation: &a.row.ID})

@@ -149,7 +149,7 @@ func (e *Engine) place(ctx context.Context, row dbsql.Operation, op *pb.Operatio
 	if err != nil {
 		return
 	}
-	wait, err := e.Budget.OutlookBehind(ctx, e.Store.Queries, budget.Change, int(ahead))
+	waits, err := e.Budget.Outlook(ctx, e.Store.Queries, budget.Change, int(ahead))
 	if err != nil {
 		return
 	}
@@ -157,7 +157,7 @@ func (e *Engine) place(ctx context.Context, row dbsql.Operation, op *pb.Operatio
 	if err != nil {
 		return
 	}
-	start := now.Add(wait)
+	start := now.Add(waits[0])
 	if row.AvailableAt.After(start) {
 		start = row.AvailableAt
 	}

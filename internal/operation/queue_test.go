@@ -41,7 +41,7 @@ func TestTheQueueTellsWhereOneStands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.cfg.Budget.Observe(t.Context(), b.store.Queries, call, budget.Seen{Status: 200}); err != nil {
+		if err := b.cfg.Budget.Observe(t.Context(), b.store.Queries, budget.Answer{Call: call, Seen: budget.Seen{Status: 200}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -111,8 +111,8 @@ func TestTheScheduleAgreesWithASlowModel(t *testing.T) {
 			case "submit":
 				lane, team := rapid.Int16Range(1, 3).Draw(rt, "lane"), rapid.IntRange(0, len(teams)-1).Draw(rt, "team")
 				key := fmt.Sprint("agent/", rapid.IntRange(0, 12).Draw(rt, "resource"))
-				place, err := b.store.ReserveStart(ctx, dbsql.ReserveStartParams{
-					TeamID: teams[team], Account: budget.DefaultAccount, Lane: lane, Backlog: 1000,
+				place, err := b.store.ReserveStarts(ctx, dbsql.ReserveStartsParams{
+					TeamID: teams[team], Account: budget.DefaultAccount, Lane: lane, Backlog: 1000, Places: 1, AtLeast: 1,
 				})
 				if err != nil {
 					rt.Fatal(err)

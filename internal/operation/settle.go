@@ -29,25 +29,17 @@ type ending struct {
 	// shown is what a read right after the change answered; nil if there was none.
 	shown proto.Message
 	// seen are the vendor's answers not recorded yet.
-	seen []observation
+	seen []budget.Answer
 }
 
-// observation is what one vendor call told about the budget.
-type observation struct {
-	call budget.Call
-	seen budget.Seen
-}
-
-func observed(call budget.Call, reply upstream.Reply, err error) []observation {
-	return []observation{{call: call, seen: budget.SeenIn(reply, err)}}
+func observed(call budget.Call, reply upstream.Reply, err error) []budget.Answer {
+	return []budget.Answer{{Call: call, Seen: budget.SeenIn(reply, err)}}
 }
 
 // observe records vendor calls outside of a settling.
-func (e *Engine) observe(ctx context.Context, seen []observation) {
-	for _, o := range seen {
-		if err := e.Budget.Observe(ctx, e.Store.Queries, o.call, o.seen); err != nil {
-			e.Log.WarnContext(ctx, "recording a vendor call", slog.Any("error", err))
-		}
+func (e *Engine) observe(ctx context.Context, seen []budget.Answer) {
+	if err := e.Budget.Observe(ctx, e.Store.Queries, seen...); err != nil {
+		e.Log.WarnContext(ctx, "recording a vendor call", slog.Any("error", err))
 	}
 }
 
@@ -59,10 +51,9 @@ func (a *attempt) settle(ctx context.Context, end ending) error {
 	e := a.engine
 	apply := true
 	for n := 1; ; n++ {
-		row, err := a.commit(ctx, end, apply)
+		err := a.commit(ctx, end, apply)
 		switch {
 		case err == nil:
-			e.ended(row, a.batch)
 			return nil
 		case db.NoRows(err):
 			return errLeaseLost
@@ -94,64 +85,43 @@ func (a *attempt) settle(ctx context.Context, end ending) error {
 	}
 }
 
-func (a *attempt) commit(ctx context.Context, end ending, apply bool) (row dbsql.Operation, err error) {
-	params := dbsql.SettleOperationParams{ID: a.row.ID, Lease: a.row.Lease, VendorRequestID: a.row.VendorRequestID}
+// commit makes the end durable, with those of others that end meanwhile.
+func (a *attempt) commit(ctx context.Context, end ending, apply bool) (err error) {
+	s := &settlement{attempt: a, end: end, apply: apply, row: a.row, done: make(chan error, 1)}
 	for _, o := range end.seen {
-		if o.seen.RequestID != "" {
-			params.VendorRequestID = o.seen.RequestID
+		if o.Seen.RequestID != "" {
+			s.row.VendorRequestID = o.Seen.RequestID
 		}
 	}
-	ctx, cancel := brief(ctx)
-	defer cancel()
 	if end.failure != nil {
-		params.State = stateFailed
-		if params.Error, err = proto.Marshal(end.failure.Status()); err != nil {
-			return row, fmt.Errorf("writing the error: %w", err)
+		s.row.State = stateFailed
+		if s.row.Error, err = proto.Marshal(end.failure.Status()); err != nil {
+			return fmt.Errorf("writing the error: %w", err)
 		}
-	} else if err := a.success(ctx, &params, end.response); err != nil {
-		return row, err
-	}
-	err = a.engine.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
-		var err error
-		if row, err = q.SettleOperation(ctx, params); err != nil {
-			return err
-		}
-		event := eventOf(row, a.method)
-		if end.failure != nil {
-			event.Outcome = pb.AuditEvent_OUTCOME_FAILED
-			event.ErrorReason, event.ErrorMessage = end.failure.Reason, end.failure.Public
-			if end.failure.Reason == pb.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN || row.Attempts > 1 {
-				// It may show at the next look, and is then explained by this operation.
-				if err := markBehind(ctx, q, row); err != nil {
-					return err
-				}
-			}
-		} else if err := a.succeeded(ctx, q, row, end, apply, &event); err != nil {
-			return err
-		}
-		return a.close(ctx, q, row, end.seen, event)
-	})
-	return row, err
-}
-
-// close records what the settling does beside the change itself.
-func (a *attempt) close(ctx context.Context, q *db.Queries, row dbsql.Operation, seen []observation, event audit.Event) (err error) {
-	for _, o := range seen {
-		if err := a.engine.Budget.Observe(ctx, q, o.call, o.seen); err != nil {
-			return err
-		}
-	}
-	if err := audit.Record(ctx, q, event); err != nil {
+	} else if err := a.success(ctx, &s.row, end.response); err != nil {
 		return err
 	}
-	// Last, in the order of a claim, which has the account's row when it comes to a batch's.
-	a.batch, err = a.engine.endBatchOf(ctx, q, row)
-	return err
+	return a.engine.settleWithOthers(ctx, s)
+}
+
+// follow does what the end of the operation means for the rest, and tells the history's line.
+func (s *settlement) follow(ctx context.Context, q *db.Queries) (audit.Event, error) {
+	event := eventOf(s.row, s.method)
+	if s.end.failure == nil {
+		return event, s.succeeded(ctx, q, s.row, s.end, s.apply, &event)
+	}
+	event.Outcome = pb.AuditEvent_OUTCOME_FAILED
+	event.ErrorReason, event.ErrorMessage = s.end.failure.Reason, s.end.failure.Public
+	if s.end.failure.Reason == pb.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN || s.row.Attempts > 1 {
+		// It may show at the next look, and is then explained by this operation.
+		return event, markBehind(ctx, q, s.row)
+	}
+	return event, nil
 }
 
 // success fills in what a result adds to the row.
-func (a *attempt) success(ctx context.Context, params *dbsql.SettleOperationParams, response proto.Message) error {
-	params.State = stateSucceeded
+func (a *attempt) success(ctx context.Context, row *dbsql.Operation, response proto.Message) error {
+	row.State = stateSucceeded
 	kept := proto.Clone(response)
 	if err := a.engine.History.Reduce(ctx, a.row.TeamID, kept); err != nil {
 		return fmt.Errorf("reducing the result to what the team may see: %w", err)
@@ -160,12 +130,12 @@ func (a *attempt) success(ctx context.Context, params *dbsql.SettleOperationPara
 		methods.Redact(kept) // only a method that says so hands out secrets; others may echo some
 	}
 	var err error
-	if params.Response, params.SealedResponse, err = a.engine.split(kept, responseSeal(a.row.ID)); err != nil {
+	if row.Response, row.SealedResponse, err = a.engine.split(kept, responseSeal(a.row.ID)); err != nil {
 		return err
 	}
 	if subject := a.method.Access.GetSubject(); subject != nil && a.row.ResourceUUID == nil {
 		if id, err := uuid.Parse(methods.String(response, subject.GetField())); err == nil {
-			params.ResourceUUID = &id
+			row.ResourceUUID = &id
 		}
 	}
 	return nil

@@ -188,9 +188,6 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 	if err != nil {
 		return dbsql.Operation{}, err
 	}
-	if params.VirtualStart, err = e.reserve(ctx, s); err != nil {
-		return dbsql.Operation{}, err
-	}
 	return e.write(ctx, s, func() (dbsql.Operation, error) { return e.insert(ctx, s, params) })
 }
 
@@ -226,6 +223,8 @@ func (e *Engine) write(ctx context.Context, s *submission, insert func() (dbsql.
 		return s.attach(row)
 	case lost:
 		return dbsql.Operation{}, wentAway(s.id, "while it took the change; it may go on", err)
+	case fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_BACKLOG_FULL:
+		return dbsql.Operation{}, err
 	case err != nil:
 		return dbsql.Operation{}, fmt.Errorf("submitting %s: %w", s.method.Name, err)
 	}
@@ -250,22 +249,6 @@ const submitTries = 4
 // errKeyTaken says that another call was quicker with the same idempotency key.
 var errKeyTaken = errors.New("the idempotency key is taken")
 
-// insert writes the operation and its first event.
-func (e *Engine) insert(ctx context.Context, s *submission, params dbsql.InsertOperationParams) (row dbsql.Operation, err error) {
-	err = e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
-		var err error
-		row, err = q.InsertOperation(ctx, params)
-		if db.NoRows(err) {
-			return errKeyTaken
-		}
-		if err != nil {
-			return err
-		}
-		return audit.Record(ctx, q, s.event(row))
-	})
-	return row, err
-}
-
 // attach answers the operation that the idempotency key already stands for, if it
 // is the same request.
 func (s *submission) attach(row dbsql.Operation) (dbsql.Operation, error) {
@@ -279,23 +262,11 @@ func (s *submission) attach(row dbsql.Operation) (dbsql.Operation, error) {
 	}
 }
 
-// reserve takes the team's place in the queue, if it has room.
-func (e *Engine) reserve(ctx context.Context, s *submission) (virtualStart float64, err error) {
-	place, err := e.Store.ReserveStart(ctx, dbsql.ReserveStartParams{
-		TeamID: s.caller.ActingTeam.ID, Account: e.Budget.Account(), Lane: lane(s.options), Backlog: int32(e.Backlog),
-	})
-	if err != nil {
-		return 0, fmt.Errorf("taking a place in the queue: %w", err)
-	}
-	waiting := backlog{
-		team: place.Name, queued: place.Queued, limit: int64(place.BacklogLimit), byAll: place.QueuedByAll, most: int64(e.Backlog),
-	}
-	return place.VirtualStart, waiting.room(1, 1)
-}
-
-func (e *Engine) row(s *submission) (dbsql.InsertOperationParams, error) {
-	p := dbsql.InsertOperationParams{
-		ID: s.id, Account: cmp.Or(s.account, e.Budget.Account()), TeamID: s.caller.ActingTeam.ID, Actor: s.caller.Name, Method: string(s.method.Name),
+// row is the operation as it is written, without its place in the queue.
+func (e *Engine) row(s *submission) (dbsql.Operation, error) {
+	p := dbsql.Operation{
+		ID: s.id, State: stateQueued, Account: cmp.Or(s.account, e.Budget.Account()), TeamID: s.caller.ActingTeam.ID,
+		Actor: s.caller.Name, Method: string(s.method.Name),
 		ResourceKind: s.subject.Kind, ResourceUUID: s.subject.UUID, ResourceName: s.subject.Name,
 		ParentKind: s.parent.Kind, ParentUUID: s.parent.UUID, OrderKey: s.orderKey, AlsoKeys: s.alsoKeys, RequestDigest: s.digest,
 		Reason: s.options.GetReason(), ExpectedVersion: s.options.GetExpectedVersion(), Lane: lane(s.options),

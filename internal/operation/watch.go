@@ -138,12 +138,10 @@ func (e *Engine) ended(row dbsql.Operation, batch *dbsql.Operation) {
 // taken tells watchers that operations were taken up. Other replicas hear of their batches
 // alone, and look by themselves at the others.
 func (e *Engine) taken(jobs []job) {
-	rows := make([]dbsql.Operation, 0, len(jobs))
 	for _, j := range jobs {
-		rows = append(rows, j.row)
 		e.watchers.wake(j.row.ID)
 	}
-	for _, id := range batchesOf(rows) {
+	for _, id := range batchesOf(jobs) {
 		e.changed(id)
 	}
 }

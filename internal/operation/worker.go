@@ -32,6 +32,8 @@ var errDrainExpired = errors.New("the time to finish is over")
 type job struct {
 	row  dbsql.Operation
 	call budget.Call
+	// marked says that the claim has marked it as sent already.
+	marked bool
 }
 
 // Run makes changes until ctx is done. Then it claims no more, lets those under way
@@ -106,7 +108,8 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 
 // claim takes up to most operations, as far as the budget goes, or says how long to
 // wait. One transaction claims and grants: an operation that is claimed may be sent
-// at once. The commit need not be durable: a crash of the database then forgets the
+// at once, and where nothing is left to be asked before, it is marked as sent as well. Then
+// the commit is durable. Else it need not be: a crash of the database then forgets the
 // claim, and nothing was sent, since sending waits for a durable commit after it.
 // Asking for room takes the lock of the budget, so claims of all replicas come one after
 // the other: each sees what those before it hold, which is what keeps changes that share
@@ -115,39 +118,44 @@ func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Dur
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	idle := false
-	err = e.Store.Tx(ctx, db.Loose, func(q *db.Queries) error {
+	err = e.Store.TxAs(ctx, func(q *db.Queries) (db.Durability, error) {
 		jobs, wait, idle = nil, idlePoll, false
 		room, err := e.Budget.Available(ctx, q, budget.Change, most)
 		if err != nil {
-			return err
+			return db.Loose, err
 		}
 		if room.Calls == 0 {
 			wait = min(room.Wait, idlePoll)
-			return nil
+			return db.Loose, nil
 		}
-		rows, err := e.take(ctx, q, room)
+		taken, err := e.take(ctx, q, room)
 		if err != nil {
-			return err
+			return db.Loose, err
 		}
-		if len(rows) == 0 {
+		if len(taken) == 0 {
 			idle = true
-			return nil
+			return db.Loose, nil
 		}
-		whom := make([]budget.For, len(rows))
-		for i, row := range rows {
-			whom[i] = budget.For{Purpose: budget.Change, Method: row.Method, Team: &row.TeamID, Operation: &row.ID}
-			if row.SentAt != nil {
+		durability := db.Loose
+		whom := make([]budget.For, len(taken))
+		for i, j := range taken {
+			whom[i] = budget.For{Purpose: budget.Change, Method: j.row.Method, Team: &j.row.TeamID, Operation: &j.row.ID}
+			if j.row.SentAt != nil {
 				whom[i].Purpose = budget.Reconcile
+			}
+			if j.marked {
+				durability = db.Durable
 			}
 		}
 		calls, err := e.Budget.Grant(ctx, q, room, whom...)
 		if err != nil {
-			return err
+			return durability, err
 		}
-		for i, row := range rows {
-			jobs = append(jobs, job{row: row, call: calls[i]})
+		for i := range taken {
+			taken[i].call = calls[i]
 		}
-		return nil
+		jobs = taken
+		return durability, nil
 	})
 	if db.UniqueViolation(err, "operations_one_running") {
 		return nil, time.Millisecond, nil // another claim was quicker: look again
@@ -182,33 +190,36 @@ func (e *Engine) abandonedDue() bool {
 	return true
 }
 
-func (e *Engine) take(ctx context.Context, q *db.Queries, room budget.Room) ([]dbsql.Operation, error) {
+// take claims as many operations as there is room for.
+func (e *Engine) take(ctx context.Context, q *db.Queries, room budget.Room) ([]job, error) {
 	worker, n := e.Worker, room.Calls
-	var rows []dbsql.Operation
+	var jobs []job
 	if e.abandonedDue() {
-		var err error
-		rows, err = q.ClaimAbandoned(ctx, dbsql.ClaimAbandonedParams{
+		rows, err := q.ClaimAbandoned(ctx, dbsql.ClaimAbandonedParams{
 			Worker: &worker, LeaseSeconds: e.Lease.Seconds(), Account: e.Budget.Account(), AtMost: int32(n),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("claiming abandoned operations: %w", err)
 		}
+		for _, row := range rows {
+			jobs = append(jobs, job{row: row})
+		}
 	}
-	if n -= len(rows); n > 0 {
+	if n -= len(jobs); n > 0 {
 		aged, err := e.takeAged(ctx, q, room)
 		if err != nil {
 			return nil, err
 		}
-		rows, n = append(rows, aged...), n-len(aged)
+		jobs, n = append(jobs, aged...), n-len(aged)
 	}
 	if n > 0 {
 		fresh, err := e.takeQueued(ctx, q, urgentLane, 0, n)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, fresh...)
+		jobs = append(jobs, fresh...)
 	}
-	return rows, startBatches(ctx, q, rows)
+	return jobs, startBatches(ctx, q, jobs)
 }
 
 func (e *Engine) eraseUndelivered(ctx context.Context) {

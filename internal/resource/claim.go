@@ -2,18 +2,15 @@ package resource
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
-	"github.com/agentsvc/agentsvc/internal/audit"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
-	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 // Claimer gives owners to what has none.
@@ -82,7 +79,13 @@ func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.Cla
 		if err := q.ClaimParts(ctx, dbsql.ClaimPartsParams{TeamID: &team.ID, ParentKind: row.Kind, ParentUUID: &row.UUID}); err != nil {
 			return fmt.Errorf("claiming the parts of a resource: %w", err)
 		}
-		return record(ctx, q, caller, req, row)
+		note := dbsql.NoteOwnerParams{Actor: caller.Name, Reason: req.GetReason(), Kind: row.Kind, UUID: row.UUID}
+		if err := q.NoteOwner(ctx, note); err != nil {
+			return fmt.Errorf("noting who claimed a resource: %w", err)
+		}
+		return record(ctx, q, caller, req, row, moved{
+			team: row.TeamID, reason: req.GetReason(), before: map[string]string{"team": ""}, after: map[string]string{"team": req.GetTeam()},
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -119,22 +122,4 @@ func (c *Claimer) taken(ctx context.Context, q *db.Queries, row dbsql.Resource) 
 		return fmt.Errorf("looking up the owner: %w", err)
 	}
 	return fault.Precondition("%s %s belongs to team %q already", row.Kind, row.UUID, owner.Name)
-}
-
-func record(ctx context.Context, q *db.Queries, caller identity.Caller, req *pb.ClaimResourceRequest, row dbsql.Resource) error {
-	after, err := json.Marshal(map[string]string{"team": req.GetTeam()})
-	if err != nil {
-		return fmt.Errorf("writing what changed: %w", err)
-	}
-	return audit.Record(ctx, q, audit.Event{
-		Team:     row.TeamID,
-		Action:   pb.Action_ACTION_UPDATE,
-		Method:   string(methods.API().ByRequest(req).Name),
-		Resource: audit.Ref{Kind: row.Kind, UUID: &row.UUID, Name: row.Name},
-		Reason:   req.GetReason(),
-		Outcome:  pb.AuditEvent_OUTCOME_SUCCEEDED,
-		Origin:   pb.AuditEvent_ORIGIN_API,
-		Before:   json.RawMessage(`{"team":""}`),
-		After:    after,
-	}.By(caller))
 }

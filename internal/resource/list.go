@@ -18,11 +18,13 @@ type Reader struct {
 	store  *db.Store
 	tokens *listing.Tokens
 	schema *listing.Schema
+	// transfers is what those are filtered by.
+	transfers *listing.Schema
 }
 
 // NewReader reads from the store.
 func NewReader(store *db.Store, tokens *listing.Tokens) *Reader {
-	return &Reader{store: store, tokens: tokens, schema: db.ResourceSchema()}
+	return &Reader{store: store, tokens: tokens, schema: db.ResourceSchema(), transfers: db.TransferSchema()}
 }
 
 // List answers a page of the resources that the caller may see, ordered by kind

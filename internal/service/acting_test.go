@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -9,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/audit"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/identity"
@@ -48,7 +50,13 @@ func TestWhoActsForWhomIsInTheHistory(t *testing.T) {
 	wantFault(t, call(nil, "", e.agent), connect.CodePermissionDenied, pb.ErrorReason_ERROR_REASON_PERMISSION_DENIED)
 
 	type event struct{ Actor, Acting, Method, Outcome, Request string }
-	rows, err := e.pool.Query(t.Context(), `SELECT actor, coalesce(acting_service, ''), method, outcome, request_id FROM audit_events ORDER BY recorded_at`)
+	e.exec(t, "UPDATE denials SET minute = minute - interval '10 minutes', count = count + 1 WHERE actor = 'sofia@search.example'")
+	if err := access.New(store, allKnown, slog.New(slog.DiscardHandler)).TellRepeats(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := e.pool.Query(t.Context(), `SELECT actor, coalesce(acting_service, ''), method, outcome, request_id FROM audit_events
+		WHERE NOT (actor = 'bot' AND error_message LIKE 'denied%')
+		GROUP BY 1, 2, 3, 4, 5 ORDER BY min(recorded_at)`) // those of the bot may be of two minutes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,15 +68,14 @@ func TestWhoActsForWhomIsInTheHistory(t *testing.T) {
 	want := []event{
 		{"bot", "", method, "DENIED", "r-1"},
 		{"sofia@search.example", "bot", method, "DENIED", "r-1"},
-		{"bot", "", method, "DENIED", "r-1"},
-		{"bot", "", method, "DENIED", "r-1"},
+		{"sofia@search.example", "bot", method, "DENIED", ""}, // repeated, as told later
 	}
 	if diff := cmp.Diff(want, events); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
 	reader := audit.NewReader(store, listing.NewTokens([]byte("0123456789abcdef0123456789abcdef")))
 	listed, err := reader.List(t.Context(), identity.Caller{Platform: pb.PlatformRole_PLATFORM_ROLE_AUDITOR}, &pb.ListAuditEventsRequest{Filter: `acting_service = "bot"`})
-	if err != nil || len(listed.GetEvents()) != 1 || listed.GetEvents()[0].GetActor() != "sofia@search.example" || listed.GetEvents()[0].GetActingService() != "bot" {
+	if err != nil || len(listed.GetEvents()) != 2 || listed.GetEvents()[0].GetActor() != "sofia@search.example" || listed.GetEvents()[0].GetActingService() != "bot" {
 		t.Errorf("listed by the service that acted: %v, %v", listed, err)
 	}
 }

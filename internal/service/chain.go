@@ -27,7 +27,9 @@ import (
 //	request id   first, so that whatever goes wrong below can be found in the log
 //	recover      a panic of any handler or middleware ends its call, not the process
 //	CORS         before identity: a browser's preflight carries no token
+//	slow bodies  around identity: a stranger's body is thrown away, and must not take for ever
 //	identity     before the body is read: strangers cost us no decoding
+//	caller       how often one caller may call; after identity, since it is about callers
 //	body limit   around the body that the RPC layer reads
 //
 // In the RPC layer: the stages of [chain], then the checks of [requestChecks].

@@ -57,6 +57,8 @@ type Config struct {
 	Origins []string
 	// MaxRequestBytes is the largest request that is read; 0 for 4 MiB.
 	MaxRequestBytes int64
+	// Limits are those of each caller.
+	Limits CallerLimits
 }
 
 func (c Config) validate() error {
@@ -150,6 +152,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	options = append(options, connect.WithInterceptors(interceptors...), connect.WithCompressMinBytes(compressFrom))
 	writer := connect.NewErrorWriter(options...)
 	rights := Rights{Authenticator: s.cfg.Authenticator, Guard: s.cfg.Guard}
+	limits := newCallerLimits(s.cfg.Limits)
 	api := methods.API() // here, so that a contradiction in the API stops the start
 	mount := func(path string, handler http.Handler) {
 		known := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -159,7 +162,8 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 			}
 			handler.ServeHTTP(w, r)
 		})
-		mux.Handle(path, identify(rights, s.cfg.Log, limitBody(s.cfg.MaxRequestBytes, known), options...))
+		limited := limits.wrap(limitBody(s.cfg.MaxRequestBytes, known), writer)
+		mux.Handle(path, timeBody(identify(rights, s.cfg.Log, limited, options...)))
 	}
 	for _, service := range s.cfg.Services {
 		mount(service.mount(options...))
@@ -201,6 +205,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, "ok", "ready")
 }
 
+// allowOrigins lets pages of those origins read our answers, and asks browsers to refuse
+// others. No credentials are allowed: tokens come in a header, which a page has to set, so
+// a browser has nothing that it would add by itself to the call of a page that is not ours.
 func allowOrigins(origins []string, next http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return next // rs/cors takes none for all

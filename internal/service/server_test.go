@@ -187,6 +187,9 @@ func TestBrowsersOfOtherOrigins(t *testing.T) {
 			if got := resp.Header.Get("Access-Control-Allow-Origin"); got != tc.want {
 				t.Errorf("preflight allows %q, want %q (%s)", got, tc.want, resp.Status)
 			}
+			if got := resp.Header.Get("Access-Control-Allow-Credentials"); got != "" {
+				t.Errorf("preflight allows credentials: %q", got)
+			}
 			body := strings.NewReader(`{}`)
 			resp, _ = tc.edge.post(t, httpClient(t, false), getAgentPath, "application/json", body, "Origin", tc.origin)
 			exposed := strings.ToLower(resp.Header.Get("Access-Control-Expose-Headers"))

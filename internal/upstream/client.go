@@ -190,7 +190,9 @@ func (c *Client) exchange(ctx context.Context, m *methods.Method, req, resp prot
 	}
 	res, err := c.transport.RoundTrip(out) //nolint:bodyclose // drain closes it
 	if err != nil {
-		return c.unanswered(ctx, bounded, w.outcome(), err)
+		e := c.unanswered(ctx, bounded, w.outcome(), err)
+		e.dropped = w.reused.Load() && bounded.Err() == nil
+		return e
 	}
 	defer drain(res.Body)
 	reply.read(res, c.now())
@@ -231,6 +233,8 @@ func (c *Client) request(ctx context.Context, rendered HTTPRequest) (*http.Reque
 	out.Header.Set("Accept", "application/json")
 	if rendered.Body != nil {
 		out.Header.Set("Content-Type", "application/json")
+	} else if rendered.Method == http.MethodGet {
+		out.Body = once{}
 	}
 	return out, nil
 }

@@ -70,6 +70,16 @@ type Error struct {
 
 	kind  kind
 	cause error
+	// dropped: the connection was one that had been kept, and broke before the answer.
+	dropped bool
+}
+
+// Dropped says that a call failed on a connection that had been kept from an earlier one: the
+// vendor may have closed it while it was idle, and nothing may be wrong. Who only reads asks
+// again.
+func Dropped(err error) bool {
+	failure, ok := errors.AsType[*Error](err)
+	return ok && failure.dropped
 }
 
 func (e *Error) Error() string {

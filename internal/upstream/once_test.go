@@ -91,7 +91,7 @@ func call(t *testing.T, c *Client, req proto.Message) error {
 }
 
 // TestChangesAreSentOnce drops a connection that was used before when a change
-// has arrived: where net/http repeats a GET by itself.
+// has arrived: where net/http would repeat a GET by itself.
 func TestChangesAreSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, req := range changes() {
@@ -116,22 +116,27 @@ func TestChangesAreSentOnce(t *testing.T) {
 	}
 }
 
-// TestReadsAreRepeatedByTheTransport shows that the server of the test above does
-// what net/http reacts to.
-func TestReadsAreRepeatedByTheTransport(t *testing.T) {
+// TestReadsAreSentOnce has the same done to a read, which net/http would repeat by itself: the
+// vendor counts each request, so each takes a grant. Whoever reads is told that it may ask again.
+func TestReadsAreSentOnce(t *testing.T) {
 	t.Parallel()
 	s := startRaw(t, func(nth int) (bool, bool) { return nth == 0, nth == 0 })
 	defer s.stop()
 	transport := NewTransport()
 	defer transport.CloseIdleConnections()
 	c := client(t, "http://"+s.listener.Addr().String(), func(cfg *Config) { cfg.Transport = transport })
-	for range 2 {
-		if err := call(t, c, &pb.GetAgentRequest{Uuid: agentID}); err != nil {
-			t.Fatal(err)
-		}
+	read := &pb.GetAgentRequest{Uuid: agentID}
+	if err := call(t, c, read); err != nil {
+		t.Fatal(err)
 	}
-	if n := s.requests.Load(); n != 3 {
+	if err := call(t, c, read); !Dropped(err) {
+		t.Errorf("a read on a kept connection that broke: %v", err)
+	}
+	if n := s.requests.Load(); n != 2 {
 		t.Errorf("%d requests arrived for two reads", n)
+	}
+	if err := call(t, c, read); err != nil {
+		t.Errorf("asked again: %v", err)
 	}
 }
 

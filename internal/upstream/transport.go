@@ -15,8 +15,8 @@ import (
 const maxDrain = 64 << 10
 
 // NewTransport is a transport for [Config], to be wrapped for tracing. It speaks
-// HTTP/1.1 only: there, net/http sends nothing twice but GET, and what never
-// left at all. Its HTTP/2 side repeats more. At a few requests a second, one
+// HTTP/1.1 only: there, net/http sends nothing twice but what never left at all, and GET,
+// which [once] keeps it from. Its HTTP/2 side repeats more. At a few requests a second, one
 // connection for each request in flight costs nothing.
 func NewTransport() *http.Transport {
 	protocols := new(http.Protocols)
@@ -34,12 +34,12 @@ func NewTransport() *http.Transport {
 }
 
 // wire watches whether a request can have left.
-type wire struct{ asked, connected atomic.Bool }
+type wire struct{ asked, connected, reused atomic.Bool }
 
 func (w *wire) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { w.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { w.connected.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) { w.connected.Store(true); w.reused.Store(info.Reused) },
 	})
 }
 
@@ -51,6 +51,15 @@ func (w *wire) outcome() Outcome {
 	}
 	return Unknown
 }
+
+// once is the body of a request that has none. What has a body that cannot be had a second
+// time is not sent a second time by net/http when a kept connection breaks, and the vendor
+// counts each sending: so whoever asked gets a grant for another, see [Dropped]. Since it ends
+// at once, net/http sends no body.
+type once struct{}
+
+func (once) Read([]byte) (int, error) { return 0, io.EOF }
+func (once) Close() error             { return nil }
 
 // drain ends an answer so that its connection can be used again.
 func drain(body io.ReadCloser) {

@@ -290,7 +290,9 @@ type Target struct {
 	// where that one is given.
 	Unless string `protobuf:"bytes,8,opt,name=unless,proto3" json:"unless,omitempty"`
 	// Where the request is like this, the field names nothing of the kinds.
-	Except        *Condition `protobuf:"bytes,9,opt,name=except,proto3" json:"except,omitempty"`
+	Except *Condition `protobuf:"bytes,9,opt,name=except,proto3" json:"except,omitempty"`
+	// Path of the request field that holds the kind, in place of `kind`.
+	KindField     string `protobuf:"bytes,10,opt,name=kind_field,json=kindField,proto3" json:"kind_field,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +388,13 @@ func (x *Target) GetExcept() *Condition {
 		return x.Except
 	}
 	return nil
+}
+
+func (x *Target) GetKindField() string {
+	if x != nil {
+		return x.KindField
+	}
+	return ""
 }
 
 // Subject is what a change is about, where that is not its first target.
@@ -826,7 +835,9 @@ type Access struct {
 	Part *Part `protobuf:"bytes,10,opt,name=part,proto3" json:"part,omitempty"`
 	// The method is one of ours that makes many changes, each by a call of this method of the vendor's, such as
 	// "AgentService.UpdateAgent". It is an operation, and so is each of them.
-	BatchOf       string `protobuf:"bytes,12,opt,name=batch_of,json=batchOf,proto3" json:"batch_of,omitempty"`
+	BatchOf string `protobuf:"bytes,12,opt,name=batch_of,json=batchOf,proto3" json:"batch_of,omitempty"`
+	// It may be called while its team, or everything, is frozen, although it changes something.
+	WhileFrozen   bool `protobuf:"varint,13,opt,name=while_frozen,json=whileFrozen,proto3" json:"while_frozen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -938,6 +949,13 @@ func (x *Access) GetBatchOf() string {
 	return ""
 }
 
+func (x *Access) GetWhileFrozen() bool {
+	if x != nil {
+		return x.WhileFrozen
+	}
+	return false
+}
+
 var file_agentsvc_v1_annotations_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -990,7 +1008,7 @@ var File_agentsvc_v1_annotations_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\n" +
-	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\x8a\x02\n" +
+	"\x1dagentsvc/v1/annotations.proto\x12\vagentsvc.v1\x1a google/protobuf/descriptor.proto\"\xa9\x02\n" +
 	"\x06Target\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12%\n" +
@@ -1000,7 +1018,10 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\achanged\x18\x06 \x01(\bR\achanged\x12\x19\n" +
 	"\bor_kinds\x18\a \x03(\tR\aorKinds\x12\x16\n" +
 	"\x06unless\x18\b \x01(\tR\x06unless\x12.\n" +
-	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\"G\n" +
+	"\x06except\x18\t \x01(\v2\x16.agentsvc.v1.ConditionR\x06except\x12\x1d\n" +
+	"\n" +
+	"kind_field\x18\n" +
+	" \x01(\tR\tkindField\"G\n" +
 	"\aSubject\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x12\n" +
@@ -1030,7 +1051,7 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x02id\x18\b \x01(\tR\x02id\x12,\n" +
 	"\x06answer\x18\t \x03(\v2\x14.agentsvc.v1.BindingR\x06answer\x12,\n" +
 	"\x05where\x18\n" +
-	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xd1\x03\n" +
+	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xf4\x03\n" +
 	"\x06Access\x12+\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12-\n" +
 	"\atargets\x18\x02 \x03(\v2\x13.agentsvc.v1.TargetR\atargets\x12(\n" +
@@ -1043,7 +1064,8 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\arefusal\x18\t \x03(\v2\x16.agentsvc.v1.ConditionR\arefusal\x12%\n" +
 	"\x04part\x18\n" +
 	" \x01(\v2\x11.agentsvc.v1.PartR\x04part\x12\x19\n" +
-	"\bbatch_of\x18\f \x01(\tR\abatchOf*\x8e\x01\n" +
+	"\bbatch_of\x18\f \x01(\tR\abatchOf\x12!\n" +
+	"\fwhile_frozen\x18\r \x01(\bR\vwhileFrozen*\x8e\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_LIST\x10\x01\x12\x0f\n" +

@@ -83,6 +83,13 @@ const (
 	// The vendor account that the call is about has no token here; an administrator must add it, or let the team create
 	// in another one. Code FAILED_PRECONDITION.
 	ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED ErrorReason = 31
+	// An administrator has frozen the team, or everything, for changes; the message says who, when and why.
+	// Code FAILED_PRECONDITION.
+	ErrorReason_ERROR_REASON_FROZEN ErrorReason = 32
+	// The caller makes more calls, or has more streams open, than a server takes of one caller. Code RESOURCE_EXHAUSTED.
+	ErrorReason_ERROR_REASON_CALLER_LIMIT ErrorReason = 34
+	// There is one already. Code ALREADY_EXISTS.
+	ErrorReason_ERROR_REASON_ALREADY_EXISTS ErrorReason = 33
 )
 
 // Enum value maps for ErrorReason.
@@ -112,6 +119,9 @@ var (
 		21: "ERROR_REASON_STOPPING",
 		30: "ERROR_REASON_BATCH_INCOMPLETE",
 		31: "ERROR_REASON_ACCOUNT_NOT_CONFIGURED",
+		32: "ERROR_REASON_FROZEN",
+		34: "ERROR_REASON_CALLER_LIMIT",
+		33: "ERROR_REASON_ALREADY_EXISTS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -138,6 +148,9 @@ var (
 		"ERROR_REASON_STOPPING":               21,
 		"ERROR_REASON_BATCH_INCOMPLETE":       30,
 		"ERROR_REASON_ACCOUNT_NOT_CONFIGURED": 31,
+		"ERROR_REASON_FROZEN":                 32,
+		"ERROR_REASON_CALLER_LIMIT":           34,
+		"ERROR_REASON_ALREADY_EXISTS":         33,
 	}
 )
 
@@ -172,7 +185,7 @@ var File_agentsvc_v1_errors_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xcc\x06\n" +
+	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xa5\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12 \n" +
@@ -198,7 +211,10 @@ const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x14\x12\x19\n" +
 	"\x15ERROR_REASON_STOPPING\x10\x15\x12!\n" +
 	"\x1dERROR_REASON_BATCH_INCOMPLETE\x10\x1e\x12'\n" +
-	"#ERROR_REASON_ACCOUNT_NOT_CONFIGURED\x10\x1fB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"#ERROR_REASON_ACCOUNT_NOT_CONFIGURED\x10\x1f\x12\x17\n" +
+	"\x13ERROR_REASON_FROZEN\x10 \x12\x1d\n" +
+	"\x19ERROR_REASON_CALLER_LIMIT\x10\"\x12\x1f\n" +
+	"\x1bERROR_REASON_ALREADY_EXISTS\x10!B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_errors_proto_rawDescOnce sync.Once

@@ -410,7 +410,7 @@ var File_agentsvc_v1_resource_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\n" +
-	"\"agentsvc/v1/resource_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x03\n" +
+	"\"agentsvc/v1/resource_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/ownership.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x03\n" +
 	"\bResource\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -445,10 +445,19 @@ const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\x04team\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12 \n" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"J\n" +
 	"\x15ClaimResourceResponse\x121\n" +
-	"\bresource\x18\x01 \x01(\v2\x15.agentsvc.v1.ResourceR\bresource2\xd8\x01\n" +
+	"\bresource\x18\x01 \x01(\v2\x15.agentsvc.v1.ResourceR\bresource2\xa6\a\n" +
 	"\x0fResourceService\x12c\n" +
 	"\rListResources\x12!.agentsvc.v1.ListResourcesRequest\x1a\".agentsvc.v1.ListResourcesResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12`\n" +
-	"\rClaimResource\x12!.agentsvc.v1.ClaimResourceRequest\x1a\".agentsvc.v1.ClaimResourceResponse\"\b\xa2\xbb\x18\x04\b\x05\x18\x03B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\rClaimResource\x12!.agentsvc.v1.ClaimResourceRequest\x1a\".agentsvc.v1.ClaimResourceResponse\"\b\xa2\xbb\x18\x04\b\x05\x18\x03\x12w\n" +
+	"\x10TransferResource\x12$.agentsvc.v1.TransferResourceRequest\x1a%.agentsvc.v1.TransferResourceResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\x12\x04uuid\x18\x03R\x04kind\x12q\n" +
+	"\x0eAcceptTransfer\x12\".agentsvc.v1.AcceptTransferRequest\x1a#.agentsvc.v1.AcceptTransferResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03\x12t\n" +
+	"\x0fDeclineTransfer\x12#.agentsvc.v1.DeclineTransferRequest\x1a$.agentsvc.v1.DeclineTransferResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03\x12q\n" +
+	"\rListTransfers\x12!.agentsvc.v1.ListTransfersRequest\x1a\".agentsvc.v1.ListTransfersResponse\"\x19\xa2\xbb\x18\x12\b\x01\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x01\x90\x02\x01\x12t\n" +
+	"\x0fReleaseResource\x12#.agentsvc.v1.ReleaseResourceRequest\x1a$.agentsvc.v1.ReleaseResourceResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\x12\x04uuid\x18\x03R\x04kind\x12\x80\x01\n" +
+	"\x12ListResourceOwners\x12&.agentsvc.v1.ListResourceOwnersRequest\x1a'.agentsvc.v1.ListResourceOwnersResponse\"\x19\xa2\xbb\x18\x12\b\x01\x12\x0e\x12\x04uuid\x18\x01R\x04kind\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_resource_service_proto_rawDescOnce sync.Once
@@ -464,28 +473,52 @@ func file_agentsvc_v1_resource_service_proto_rawDescGZIP() []byte {
 
 var file_agentsvc_v1_resource_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_agentsvc_v1_resource_service_proto_goTypes = []any{
-	(*Resource)(nil),              // 0: agentsvc.v1.Resource
-	(*ListResourcesRequest)(nil),  // 1: agentsvc.v1.ListResourcesRequest
-	(*ListResourcesResponse)(nil), // 2: agentsvc.v1.ListResourcesResponse
-	(*ClaimResourceRequest)(nil),  // 3: agentsvc.v1.ClaimResourceRequest
-	(*ClaimResourceResponse)(nil), // 4: agentsvc.v1.ClaimResourceResponse
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Resource)(nil),                   // 0: agentsvc.v1.Resource
+	(*ListResourcesRequest)(nil),       // 1: agentsvc.v1.ListResourcesRequest
+	(*ListResourcesResponse)(nil),      // 2: agentsvc.v1.ListResourcesResponse
+	(*ClaimResourceRequest)(nil),       // 3: agentsvc.v1.ClaimResourceRequest
+	(*ClaimResourceResponse)(nil),      // 4: agentsvc.v1.ClaimResourceResponse
+	(*timestamppb.Timestamp)(nil),      // 5: google.protobuf.Timestamp
+	(*TransferResourceRequest)(nil),    // 6: agentsvc.v1.TransferResourceRequest
+	(*AcceptTransferRequest)(nil),      // 7: agentsvc.v1.AcceptTransferRequest
+	(*DeclineTransferRequest)(nil),     // 8: agentsvc.v1.DeclineTransferRequest
+	(*ListTransfersRequest)(nil),       // 9: agentsvc.v1.ListTransfersRequest
+	(*ReleaseResourceRequest)(nil),     // 10: agentsvc.v1.ReleaseResourceRequest
+	(*ListResourceOwnersRequest)(nil),  // 11: agentsvc.v1.ListResourceOwnersRequest
+	(*TransferResourceResponse)(nil),   // 12: agentsvc.v1.TransferResourceResponse
+	(*AcceptTransferResponse)(nil),     // 13: agentsvc.v1.AcceptTransferResponse
+	(*DeclineTransferResponse)(nil),    // 14: agentsvc.v1.DeclineTransferResponse
+	(*ListTransfersResponse)(nil),      // 15: agentsvc.v1.ListTransfersResponse
+	(*ReleaseResourceResponse)(nil),    // 16: agentsvc.v1.ReleaseResourceResponse
+	(*ListResourceOwnersResponse)(nil), // 17: agentsvc.v1.ListResourceOwnersResponse
 }
 var file_agentsvc_v1_resource_service_proto_depIdxs = []int32{
-	5, // 0: agentsvc.v1.Resource.created_at:type_name -> google.protobuf.Timestamp
-	5, // 1: agentsvc.v1.Resource.updated_at:type_name -> google.protobuf.Timestamp
-	5, // 2: agentsvc.v1.Resource.synced_at:type_name -> google.protobuf.Timestamp
-	0, // 3: agentsvc.v1.ListResourcesResponse.resources:type_name -> agentsvc.v1.Resource
-	0, // 4: agentsvc.v1.ClaimResourceResponse.resource:type_name -> agentsvc.v1.Resource
-	1, // 5: agentsvc.v1.ResourceService.ListResources:input_type -> agentsvc.v1.ListResourcesRequest
-	3, // 6: agentsvc.v1.ResourceService.ClaimResource:input_type -> agentsvc.v1.ClaimResourceRequest
-	2, // 7: agentsvc.v1.ResourceService.ListResources:output_type -> agentsvc.v1.ListResourcesResponse
-	4, // 8: agentsvc.v1.ResourceService.ClaimResource:output_type -> agentsvc.v1.ClaimResourceResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5,  // 0: agentsvc.v1.Resource.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 1: agentsvc.v1.Resource.updated_at:type_name -> google.protobuf.Timestamp
+	5,  // 2: agentsvc.v1.Resource.synced_at:type_name -> google.protobuf.Timestamp
+	0,  // 3: agentsvc.v1.ListResourcesResponse.resources:type_name -> agentsvc.v1.Resource
+	0,  // 4: agentsvc.v1.ClaimResourceResponse.resource:type_name -> agentsvc.v1.Resource
+	1,  // 5: agentsvc.v1.ResourceService.ListResources:input_type -> agentsvc.v1.ListResourcesRequest
+	3,  // 6: agentsvc.v1.ResourceService.ClaimResource:input_type -> agentsvc.v1.ClaimResourceRequest
+	6,  // 7: agentsvc.v1.ResourceService.TransferResource:input_type -> agentsvc.v1.TransferResourceRequest
+	7,  // 8: agentsvc.v1.ResourceService.AcceptTransfer:input_type -> agentsvc.v1.AcceptTransferRequest
+	8,  // 9: agentsvc.v1.ResourceService.DeclineTransfer:input_type -> agentsvc.v1.DeclineTransferRequest
+	9,  // 10: agentsvc.v1.ResourceService.ListTransfers:input_type -> agentsvc.v1.ListTransfersRequest
+	10, // 11: agentsvc.v1.ResourceService.ReleaseResource:input_type -> agentsvc.v1.ReleaseResourceRequest
+	11, // 12: agentsvc.v1.ResourceService.ListResourceOwners:input_type -> agentsvc.v1.ListResourceOwnersRequest
+	2,  // 13: agentsvc.v1.ResourceService.ListResources:output_type -> agentsvc.v1.ListResourcesResponse
+	4,  // 14: agentsvc.v1.ResourceService.ClaimResource:output_type -> agentsvc.v1.ClaimResourceResponse
+	12, // 15: agentsvc.v1.ResourceService.TransferResource:output_type -> agentsvc.v1.TransferResourceResponse
+	13, // 16: agentsvc.v1.ResourceService.AcceptTransfer:output_type -> agentsvc.v1.AcceptTransferResponse
+	14, // 17: agentsvc.v1.ResourceService.DeclineTransfer:output_type -> agentsvc.v1.DeclineTransferResponse
+	15, // 18: agentsvc.v1.ResourceService.ListTransfers:output_type -> agentsvc.v1.ListTransfersResponse
+	16, // 19: agentsvc.v1.ResourceService.ReleaseResource:output_type -> agentsvc.v1.ReleaseResourceResponse
+	17, // 20: agentsvc.v1.ResourceService.ListResourceOwners:output_type -> agentsvc.v1.ListResourceOwnersResponse
+	13, // [13:21] is the sub-list for method output_type
+	5,  // [5:13] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_resource_service_proto_init() }
@@ -494,6 +527,7 @@ func file_agentsvc_v1_resource_service_proto_init() {
 		return
 	}
 	file_agentsvc_v1_annotations_proto_init()
+	file_agentsvc_v1_ownership_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -7,8 +7,11 @@
 package agentsvcv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -21,122 +24,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// PlatformRole is what a caller may do across all teams.
-type PlatformRole int32
-
-const (
-	// Nothing beyond their teams.
-	PlatformRole_PLATFORM_ROLE_UNSPECIFIED PlatformRole = 0
-	// May read everything and change nothing.
-	PlatformRole_PLATFORM_ROLE_AUDITOR PlatformRole = 1
-	// May do everything.
-	PlatformRole_PLATFORM_ROLE_ADMIN PlatformRole = 2
-)
-
-// Enum value maps for PlatformRole.
-var (
-	PlatformRole_name = map[int32]string{
-		0: "PLATFORM_ROLE_UNSPECIFIED",
-		1: "PLATFORM_ROLE_AUDITOR",
-		2: "PLATFORM_ROLE_ADMIN",
-	}
-	PlatformRole_value = map[string]int32{
-		"PLATFORM_ROLE_UNSPECIFIED": 0,
-		"PLATFORM_ROLE_AUDITOR":     1,
-		"PLATFORM_ROLE_ADMIN":       2,
-	}
-)
-
-func (x PlatformRole) Enum() *PlatformRole {
-	p := new(PlatformRole)
-	*p = x
-	return p
-}
-
-func (x PlatformRole) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (PlatformRole) Descriptor() protoreflect.EnumDescriptor {
-	return file_agentsvc_v1_team_service_proto_enumTypes[0].Descriptor()
-}
-
-func (PlatformRole) Type() protoreflect.EnumType {
-	return &file_agentsvc_v1_team_service_proto_enumTypes[0]
-}
-
-func (x PlatformRole) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use PlatformRole.Descriptor instead.
-func (PlatformRole) EnumDescriptor() ([]byte, []int) {
-	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{0}
-}
-
-// Membership is a caller's role in a team.
-type Membership struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the team.
-	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
-	Role Role   `protobuf:"varint,2,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
-	// Name of the vendor account that what the team creates is created in.
-	Account       string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Membership) Reset() {
-	*x = Membership{}
-	mi := &file_agentsvc_v1_team_service_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Membership) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Membership) ProtoMessage() {}
-
-func (x *Membership) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_team_service_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Membership.ProtoReflect.Descriptor instead.
-func (*Membership) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Membership) GetTeam() string {
-	if x != nil {
-		return x.Team
-	}
-	return ""
-}
-
-func (x *Membership) GetRole() Role {
-	if x != nil {
-		return x.Role
-	}
-	return Role_ROLE_UNSPECIFIED
-}
-
-func (x *Membership) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
 type WhoAmIRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -145,7 +32,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_agentsvc_v1_team_service_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -157,7 +44,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_team_service_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -170,7 +57,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{1}
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{0}
 }
 
 type WhoAmIResponse struct {
@@ -180,15 +67,17 @@ type WhoAmIResponse struct {
 	// True for a service, false for a person.
 	Service bool `protobuf:"varint,2,opt,name=service,proto3" json:"service,omitempty"`
 	// Ordered by team.
-	Memberships   []*Membership `protobuf:"bytes,3,rep,name=memberships,proto3" json:"memberships,omitempty"`
-	PlatformRole  PlatformRole  `protobuf:"varint,4,opt,name=platform_role,json=platformRole,proto3,enum=agentsvc.v1.PlatformRole" json:"platform_role,omitempty"`
+	Memberships  []*Membership `protobuf:"bytes,3,rep,name=memberships,proto3" json:"memberships,omitempty"`
+	PlatformRole PlatformRole  `protobuf:"varint,4,opt,name=platform_role,json=platformRole,proto3,enum=agentsvc.v1.PlatformRole" json:"platform_role,omitempty"`
+	// The methods that the caller may call on something: by their platform role, or by their role in one of their teams.
+	Methods       []string `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_agentsvc_v1_team_service_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +89,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_team_service_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +102,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{2}
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *WhoAmIResponse) GetName() string {
@@ -244,28 +133,1751 @@ func (x *WhoAmIResponse) GetPlatformRole() PlatformRole {
 	return PlatformRole_PLATFORM_ROLE_UNSPECIFIED
 }
 
+func (x *WhoAmIResponse) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+type CreateTeamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, for ever.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What it is for.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Its share of the limits; 0 for 1.
+	Weight int32 `protobuf:"varint,3,opt,name=weight,proto3" json:"weight,omitempty"`
+	// How many of its changes may be queued; 0 for 1,000.
+	BacklogLimit int32 `protobuf:"varint,4,opt,name=backlog_limit,json=backlogLimit,proto3" json:"backlog_limit,omitempty"`
+	// Name of the vendor account that it creates in; empty for "default".
+	Account string `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTeamRequest) Reset() {
+	*x = CreateTeamRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTeamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTeamRequest) ProtoMessage() {}
+
+func (x *CreateTeamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTeamRequest.ProtoReflect.Descriptor instead.
+func (*CreateTeamRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CreateTeamRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateTeamRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *CreateTeamRequest) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *CreateTeamRequest) GetBacklogLimit() int32 {
+	if x != nil {
+		return x.BacklogLimit
+	}
+	return 0
+}
+
+func (x *CreateTeamRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *CreateTeamRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CreateTeamResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Team          *Team                  `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTeamResponse) Reset() {
+	*x = CreateTeamResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTeamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTeamResponse) ProtoMessage() {}
+
+func (x *CreateTeamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTeamResponse.ProtoReflect.Descriptor instead.
+func (*CreateTeamResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CreateTeamResponse) GetTeam() *Team {
+	if x != nil {
+		return x.Team
+	}
+	return nil
+}
+
+type GetTeamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team          string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTeamRequest) Reset() {
+	*x = GetTeamRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTeamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTeamRequest) ProtoMessage() {}
+
+func (x *GetTeamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTeamRequest.ProtoReflect.Descriptor instead.
+func (*GetTeamRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GetTeamRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+type GetTeamResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Team          *Team                  `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTeamResponse) Reset() {
+	*x = GetTeamResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTeamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTeamResponse) ProtoMessage() {}
+
+func (x *GetTeamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTeamResponse.ProtoReflect.Descriptor instead.
+func (*GetTeamResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetTeamResponse) GetTeam() *Team {
+	if x != nil {
+		return x.Team
+	}
+	return nil
+}
+
+type ListTeamsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many to answer at the most: 1 to 1000, or 0 for 50.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before, with otherwise the same request.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which to answer, by name, account and create_time, as in AIP-160; at most 4,096 characters.
+	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// With those that are archived.
+	ShowArchived  bool `protobuf:"varint,4,opt,name=show_archived,json=showArchived,proto3" json:"show_archived,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTeamsRequest) Reset() {
+	*x = ListTeamsRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTeamsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTeamsRequest) ProtoMessage() {}
+
+func (x *ListTeamsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTeamsRequest.ProtoReflect.Descriptor instead.
+func (*ListTeamsRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListTeamsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTeamsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListTeamsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListTeamsRequest) GetShowArchived() bool {
+	if x != nil {
+		return x.ShowArchived
+	}
+	return false
+}
+
+type ListTeamsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Teams []*Team                `protobuf:"bytes,1,rep,name=teams,proto3" json:"teams,omitempty"`
+	// Token of the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTeamsResponse) Reset() {
+	*x = ListTeamsResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTeamsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTeamsResponse) ProtoMessage() {}
+
+func (x *ListTeamsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTeamsResponse.ProtoReflect.Descriptor instead.
+func (*ListTeamsResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListTeamsResponse) GetTeams() []*Team {
+	if x != nil {
+		return x.Teams
+	}
+	return nil
+}
+
+func (x *ListTeamsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type UpdateTeamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// What it is for.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Its share of the limits.
+	Weight int32 `protobuf:"varint,3,opt,name=weight,proto3" json:"weight,omitempty"`
+	// How many of its changes may be queued.
+	BacklogLimit int32 `protobuf:"varint,4,opt,name=backlog_limit,json=backlogLimit,proto3" json:"backlog_limit,omitempty"`
+	// Name of the vendor account that it creates in from now on; what it has stays where it is.
+	Account string `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
+	// Which of these are set: description, weight, backlog_limit, account.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,6,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTeamRequest) Reset() {
+	*x = UpdateTeamRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTeamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTeamRequest) ProtoMessage() {}
+
+func (x *UpdateTeamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTeamRequest.ProtoReflect.Descriptor instead.
+func (*UpdateTeamRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UpdateTeamRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *UpdateTeamRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *UpdateTeamRequest) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *UpdateTeamRequest) GetBacklogLimit() int32 {
+	if x != nil {
+		return x.BacklogLimit
+	}
+	return 0
+}
+
+func (x *UpdateTeamRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *UpdateTeamRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateTeamRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type UpdateTeamResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Team          *Team                  `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTeamResponse) Reset() {
+	*x = UpdateTeamResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTeamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTeamResponse) ProtoMessage() {}
+
+func (x *UpdateTeamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTeamResponse.ProtoReflect.Descriptor instead.
+func (*UpdateTeamResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UpdateTeamResponse) GetTeam() *Team {
+	if x != nil {
+		return x.Team
+	}
+	return nil
+}
+
+type SetTeamApprovalsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// All that wait from now on; none: nothing does.
+	Approvals []ApprovalRule `protobuf:"varint,2,rep,packed,name=approvals,proto3,enum=agentsvc.v1.ApprovalRule" json:"approvals,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTeamApprovalsRequest) Reset() {
+	*x = SetTeamApprovalsRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTeamApprovalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTeamApprovalsRequest) ProtoMessage() {}
+
+func (x *SetTeamApprovalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTeamApprovalsRequest.ProtoReflect.Descriptor instead.
+func (*SetTeamApprovalsRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetTeamApprovalsRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *SetTeamApprovalsRequest) GetApprovals() []ApprovalRule {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *SetTeamApprovalsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SetTeamApprovalsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Team          *Team                  `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTeamApprovalsResponse) Reset() {
+	*x = SetTeamApprovalsResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTeamApprovalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTeamApprovalsResponse) ProtoMessage() {}
+
+func (x *SetTeamApprovalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTeamApprovalsResponse.ProtoReflect.Descriptor instead.
+func (*SetTeamApprovalsResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SetTeamApprovalsResponse) GetTeam() *Team {
+	if x != nil {
+		return x.Team
+	}
+	return nil
+}
+
+type ArchiveTeamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveTeamRequest) Reset() {
+	*x = ArchiveTeamRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveTeamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveTeamRequest) ProtoMessage() {}
+
+func (x *ArchiveTeamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveTeamRequest.ProtoReflect.Descriptor instead.
+func (*ArchiveTeamRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ArchiveTeamRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *ArchiveTeamRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ArchiveTeamResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Team          *Team                  `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveTeamResponse) Reset() {
+	*x = ArchiveTeamResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveTeamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveTeamResponse) ProtoMessage() {}
+
+func (x *ArchiveTeamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveTeamResponse.ProtoReflect.Descriptor instead.
+func (*ArchiveTeamResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ArchiveTeamResponse) GetTeam() *Team {
+	if x != nil {
+		return x.Team
+	}
+	return nil
+}
+
+type ListMembersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// How many to answer at the most: 1 to 1000, or 0 for 50.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before, with otherwise the same request.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which to answer, by name, role and create_time, as in AIP-160; at most 4,096 characters.
+	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMembersRequest) Reset() {
+	*x = ListMembersRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMembersRequest) ProtoMessage() {}
+
+func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
+func (*ListMembersRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListMembersRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *ListMembersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMembersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListMembersRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+type ListMembersResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Members []*Member              `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
+	// Token of the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMembersResponse) Reset() {
+	*x = ListMembersResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMembersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMembersResponse) ProtoMessage() {}
+
+func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
+func (*ListMembersResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListMembersResponse) GetMembers() []*Member {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *ListMembersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type SetMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Who: the unique id, or the email address of somebody who has called here before, or the name of a service. A name
+	// that several have is INVALID_ARGUMENT.
+	Member string `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"`
+	Role   Role   `protobuf:"varint,3,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetMemberRequest) Reset() {
+	*x = SetMemberRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetMemberRequest) ProtoMessage() {}
+
+func (x *SetMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetMemberRequest.ProtoReflect.Descriptor instead.
+func (*SetMemberRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetMemberRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *SetMemberRequest) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *SetMemberRequest) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *SetMemberRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SetMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Member        *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetMemberResponse) Reset() {
+	*x = SetMemberResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetMemberResponse) ProtoMessage() {}
+
+func (x *SetMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetMemberResponse.ProtoReflect.Descriptor instead.
+func (*SetMemberResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SetMemberResponse) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+type RemoveMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Who, as in SetMember.
+	Member string `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberRequest) Reset() {
+	*x = RemoveMemberRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberRequest) ProtoMessage() {}
+
+func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
+func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RemoveMemberRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *RemoveMemberRequest) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *RemoveMemberRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RemoveMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberResponse) Reset() {
+	*x = RemoveMemberResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberResponse) ProtoMessage() {}
+
+func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberResponse.ProtoReflect.Descriptor instead.
+func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{19}
+}
+
+type CreateServiceTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Name of the service: a lower-case letter, then letters, digits, ".", "_" and "-".
+	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// Its role in the team; it is the service's, so it holds for its other tokens, too.
+	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=agentsvc.v1.Role" json:"role,omitempty"`
+	// How long it is good for: up to 366 days; absent: 90 days.
+	Lifetime *durationpb.Duration `protobuf:"bytes,4,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateServiceTokenRequest) Reset() {
+	*x = CreateServiceTokenRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateServiceTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateServiceTokenRequest) ProtoMessage() {}
+
+func (x *CreateServiceTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateServiceTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateServiceTokenRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CreateServiceTokenRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *CreateServiceTokenRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *CreateServiceTokenRequest) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *CreateServiceTokenRequest) GetLifetime() *durationpb.Duration {
+	if x != nil {
+		return x.Lifetime
+	}
+	return nil
+}
+
+func (x *CreateServiceTokenRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CreateServiceTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token *ServiceToken          `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The token itself, which is shown now and never again.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateServiceTokenResponse) Reset() {
+	*x = CreateServiceTokenResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateServiceTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateServiceTokenResponse) ProtoMessage() {}
+
+func (x *CreateServiceTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateServiceTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateServiceTokenResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CreateServiceTokenResponse) GetToken() *ServiceToken {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *CreateServiceTokenResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+type ListServiceTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// How many to answer at the most: 1 to 1000, or 0 for 50.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before, with otherwise the same request.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which to answer, by service, create_time and expire_time, as in AIP-160; at most 4,096 characters.
+	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListServiceTokensRequest) Reset() {
+	*x = ListServiceTokensRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListServiceTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListServiceTokensRequest) ProtoMessage() {}
+
+func (x *ListServiceTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListServiceTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListServiceTokensRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListServiceTokensRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *ListServiceTokensRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListServiceTokensRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListServiceTokensRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+type ListServiceTokensResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tokens []*ServiceToken        `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	// Token of the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListServiceTokensResponse) Reset() {
+	*x = ListServiceTokensResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListServiceTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListServiceTokensResponse) ProtoMessage() {}
+
+func (x *ListServiceTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListServiceTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListServiceTokensResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListServiceTokensResponse) GetTokens() []*ServiceToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *ListServiceTokensResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type RevokeServiceTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Id of the token.
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeServiceTokenRequest) Reset() {
+	*x = RevokeServiceTokenRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeServiceTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeServiceTokenRequest) ProtoMessage() {}
+
+func (x *RevokeServiceTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeServiceTokenRequest.ProtoReflect.Descriptor instead.
+func (*RevokeServiceTokenRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RevokeServiceTokenRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *RevokeServiceTokenRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *RevokeServiceTokenRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RevokeServiceTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         *ServiceToken          `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeServiceTokenResponse) Reset() {
+	*x = RevokeServiceTokenResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeServiceTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeServiceTokenResponse) ProtoMessage() {}
+
+func (x *RevokeServiceTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeServiceTokenResponse.ProtoReflect.Descriptor instead.
+func (*RevokeServiceTokenResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RevokeServiceTokenResponse) GetToken() *ServiceToken {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+type FreezeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team; empty for everything.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Why: whoever is refused is told.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeRequest) Reset() {
+	*x = FreezeRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeRequest) ProtoMessage() {}
+
+func (x *FreezeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeRequest.ProtoReflect.Descriptor instead.
+func (*FreezeRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FreezeRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *FreezeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type FreezeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freeze        *Freeze                `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeResponse) Reset() {
+	*x = FreezeResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeResponse) ProtoMessage() {}
+
+func (x *FreezeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeResponse.ProtoReflect.Descriptor instead.
+func (*FreezeResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *FreezeResponse) GetFreeze() *Freeze {
+	if x != nil {
+		return x.Freeze
+	}
+	return nil
+}
+
+type UnfreezeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team; empty to end the freeze of everything, which leaves those of teams.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnfreezeRequest) Reset() {
+	*x = UnfreezeRequest{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnfreezeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnfreezeRequest) ProtoMessage() {}
+
+func (x *UnfreezeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnfreezeRequest.ProtoReflect.Descriptor instead.
+func (*UnfreezeRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *UnfreezeRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *UnfreezeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type UnfreezeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnfreezeResponse) Reset() {
+	*x = UnfreezeResponse{}
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnfreezeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnfreezeResponse) ProtoMessage() {}
+
+func (x *UnfreezeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_team_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnfreezeResponse.ProtoReflect.Descriptor instead.
+func (*UnfreezeResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_team_service_proto_rawDescGZIP(), []int{29}
+}
+
 var File_agentsvc_v1_team_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_team_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1eagentsvc/v1/team_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\"a\n" +
-	"\n" +
-	"Membership\x12\x12\n" +
-	"\x04team\x18\x01 \x01(\tR\x04team\x12%\n" +
-	"\x04role\x18\x02 \x01(\x0e2\x11.agentsvc.v1.RoleR\x04role\x12\x18\n" +
-	"\aaccount\x18\x03 \x01(\tR\aaccount\"\x0f\n" +
-	"\rWhoAmIRequest\"\xb9\x01\n" +
+	"\x1eagentsvc/v1/team_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x16agentsvc/v1/team.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\"\x0f\n" +
+	"\rWhoAmIRequest\"\xd3\x01\n" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\bR\aservice\x129\n" +
 	"\vmemberships\x18\x03 \x03(\v2\x17.agentsvc.v1.MembershipR\vmemberships\x12>\n" +
-	"\rplatform_role\x18\x04 \x01(\x0e2\x19.agentsvc.v1.PlatformRoleR\fplatformRole*a\n" +
-	"\fPlatformRole\x12\x1d\n" +
-	"\x19PLATFORM_ROLE_UNSPECIFIED\x10\x00\x12\x19\n" +
-	"\x15PLATFORM_ROLE_AUDITOR\x10\x01\x12\x17\n" +
-	"\x13PLATFORM_ROLE_ADMIN\x10\x022]\n" +
+	"\rplatform_role\x18\x04 \x01(\x0e2\x19.agentsvc.v1.PlatformRoleR\fplatformRole\x12\x18\n" +
+	"\amethods\x18\x05 \x03(\tR\amethods\"\x8d\x02\n" +
+	"\x11CreateTeamRequest\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,62}$R\x04name\x12*\n" +
+	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\vdescription\x12\"\n" +
+	"\x06weight\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x06weight\x120\n" +
+	"\rbacklog_limit\x18\x04 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00R\fbacklogLimit\x12!\n" +
+	"\aaccount\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\aaccount\x12 \n" +
+	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\";\n" +
+	"\x12CreateTeamResponse\x12%\n" +
+	"\x04team\x18\x01 \x01(\v2\x11.agentsvc.v1.TeamR\x04team\"/\n" +
+	"\x0eGetTeamRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\"8\n" +
+	"\x0fGetTeamResponse\x12%\n" +
+	"\x04team\x18\x01 \x01(\v2\x11.agentsvc.v1.TeamR\x04team\"\xab\x01\n" +
+	"\x10ListTeamsRequest\x12'\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12 \n" +
+	"\x06filter\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06filter\x12#\n" +
+	"\rshow_archived\x18\x04 \x01(\bR\fshowArchived\"d\n" +
+	"\x11ListTeamsResponse\x12'\n" +
+	"\x05teams\x18\x01 \x03(\v2\x11.agentsvc.v1.TeamR\x05teams\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x02\n" +
+	"\x11UpdateTeamRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12*\n" +
+	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\vdescription\x12\"\n" +
+	"\x06weight\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x06weight\x120\n" +
+	"\rbacklog_limit\x18\x04 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00R\fbacklogLimit\x12!\n" +
+	"\aaccount\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\aaccount\x12C\n" +
+	"\vupdate_mask\x18\x06 \x01(\v2\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"updateMask\x12 \n" +
+	"\x06reason\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\";\n" +
+	"\x12UpdateTeamResponse\x12%\n" +
+	"\x04team\x18\x01 \x01(\v2\x11.agentsvc.v1.TeamR\x04team\"\xa8\x01\n" +
+	"\x17SetTeamApprovalsRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12L\n" +
+	"\tapprovals\x18\x02 \x03(\x0e2\x19.agentsvc.v1.ApprovalRuleB\x13\xbaH\x10\x92\x01\r\x10\x14\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\tapprovals\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"A\n" +
+	"\x18SetTeamApprovalsResponse\x12%\n" +
+	"\x04team\x18\x01 \x01(\v2\x11.agentsvc.v1.TeamR\x04team\"U\n" +
+	"\x12ArchiveTeamRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"<\n" +
+	"\x13ArchiveTeamResponse\x12%\n" +
+	"\x04team\x18\x01 \x01(\v2\x11.agentsvc.v1.TeamR\x04team\"\xa7\x01\n" +
+	"\x12ListMembersRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12 \n" +
+	"\x06filter\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06filter\"l\n" +
+	"\x13ListMembersResponse\x12-\n" +
+	"\amembers\x18\x01 \x03(\v2\x13.agentsvc.v1.MemberR\amembers\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaa\x01\n" +
+	"\x10SetMemberRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12\"\n" +
+	"\x06member\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc0\x02R\x06member\x121\n" +
+	"\x04role\x18\x03 \x01(\x0e2\x11.agentsvc.v1.RoleB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04role\x12 \n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"@\n" +
+	"\x11SetMemberResponse\x12+\n" +
+	"\x06member\x18\x01 \x01(\v2\x13.agentsvc.v1.MemberR\x06member\"z\n" +
+	"\x13RemoveMemberRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12\"\n" +
+	"\x06member\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc0\x02R\x06member\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"\x16\n" +
+	"\x14RemoveMemberResponse\"\x94\x02\n" +
+	"\x19CreateServiceTokenRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x129\n" +
+	"\aservice\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,62}$R\aservice\x121\n" +
+	"\x04role\x18\x03 \x01(\x0e2\x11.agentsvc.v1.RoleB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04role\x12H\n" +
+	"\blifetime\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x8a\x8a\x0f2\x02\b<R\blifetime\x12 \n" +
+	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"j\n" +
+	"\x1aCreateServiceTokenResponse\x12/\n" +
+	"\x05token\x18\x01 \x01(\v2\x19.agentsvc.v1.ServiceTokenR\x05token\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\xad\x01\n" +
+	"\x18ListServiceTokensRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12 \n" +
+	"\x06filter\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06filter\"v\n" +
+	"\x19ListServiceTokensResponse\x121\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x19.agentsvc.v1.ServiceTokenR\x06tokens\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"}\n" +
+	"\x19RevokeServiceTokenRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12\x1f\n" +
+	"\x05token\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\b\x18 R\x05token\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"M\n" +
+	"\x1aRevokeServiceTokenResponse\x12/\n" +
+	"\x05token\x18\x01 \x01(\v2\x19.agentsvc.v1.ServiceTokenR\x05token\"P\n" +
+	"\rFreezeRequest\x12\x1b\n" +
+	"\x04team\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x04team\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xe8\aR\x06reason\"=\n" +
+	"\x0eFreezeResponse\x12+\n" +
+	"\x06freeze\x18\x01 \x01(\v2\x13.agentsvc.v1.FreezeR\x06freeze\"P\n" +
+	"\x0fUnfreezeRequest\x12\x1b\n" +
+	"\x04team\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x04team\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"\x12\n" +
+	"\x10UnfreezeResponse2\x81\f\n" +
 	"\vTeamService\x12N\n" +
-	"\x06WhoAmI\x12\x1a.agentsvc.v1.WhoAmIRequest\x1a\x1b.agentsvc.v1.WhoAmIResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x02\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x06WhoAmI\x12\x1a.agentsvc.v1.WhoAmIRequest\x1a\x1b.agentsvc.v1.WhoAmIResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x02\x90\x02\x01\x12W\n" +
+	"\n" +
+	"CreateTeam\x12\x1e.agentsvc.v1.CreateTeamRequest\x1a\x1f.agentsvc.v1.CreateTeamResponse\"\b\xa2\xbb\x18\x04\b\x04\x18\x03\x12_\n" +
+	"\aGetTeam\x12\x1b.agentsvc.v1.GetTeamRequest\x1a\x1c.agentsvc.v1.GetTeamResponse\"\x19\xa2\xbb\x18\x12\b\x02\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x01\x90\x02\x01\x12W\n" +
+	"\tListTeams\x12\x1d.agentsvc.v1.ListTeamsRequest\x1a\x1e.agentsvc.v1.ListTeamsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12W\n" +
+	"\n" +
+	"UpdateTeam\x12\x1e.agentsvc.v1.UpdateTeamRequest\x1a\x1f.agentsvc.v1.UpdateTeamResponse\"\b\xa2\xbb\x18\x04\b\x05\x18\x03\x12w\n" +
+	"\x10SetTeamApprovals\x12$.agentsvc.v1.SetTeamApprovalsRequest\x1a%.agentsvc.v1.SetTeamApprovalsResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03\x12Z\n" +
+	"\vArchiveTeam\x12\x1f.agentsvc.v1.ArchiveTeamRequest\x1a .agentsvc.v1.ArchiveTeamResponse\"\b\xa2\xbb\x18\x04\b\x06\x18\x03\x12k\n" +
+	"\vListMembers\x12\x1f.agentsvc.v1.ListMembersRequest\x1a .agentsvc.v1.ListMembersResponse\"\x19\xa2\xbb\x18\x12\b\x01\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x01\x90\x02\x01\x12b\n" +
+	"\tSetMember\x12\x1d.agentsvc.v1.SetMemberRequest\x1a\x1e.agentsvc.v1.SetMemberResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03\x12m\n" +
+	"\fRemoveMember\x12 .agentsvc.v1.RemoveMemberRequest\x1a!.agentsvc.v1.RemoveMemberResponse\"\x18\xa2\xbb\x18\x14\b\x06\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03h\x01\x12}\n" +
+	"\x12CreateServiceToken\x12&.agentsvc.v1.CreateServiceTokenRequest\x1a'.agentsvc.v1.CreateServiceTokenResponse\"\x16\xa2\xbb\x18\x12\b\x03\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03\x12}\n" +
+	"\x11ListServiceTokens\x12%.agentsvc.v1.ListServiceTokensRequest\x1a&.agentsvc.v1.ListServiceTokensResponse\"\x19\xa2\xbb\x18\x12\b\x01\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x01\x90\x02\x01\x12\x7f\n" +
+	"\x12RevokeServiceToken\x12&.agentsvc.v1.RevokeServiceTokenRequest\x1a'.agentsvc.v1.RevokeServiceTokenResponse\"\x18\xa2\xbb\x18\x14\b\x06\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03h\x01\x12M\n" +
+	"\x06Freeze\x12\x1a.agentsvc.v1.FreezeRequest\x1a\x1b.agentsvc.v1.FreezeResponse\"\n" +
+	"\xa2\xbb\x18\x06\b\x05\x18\x03h\x01\x12S\n" +
+	"\bUnfreeze\x12\x1c.agentsvc.v1.UnfreezeRequest\x1a\x1d.agentsvc.v1.UnfreezeResponse\"\n" +
+	"\xa2\xbb\x18\x06\b\x05\x18\x03h\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_team_service_proto_rawDescOnce sync.Once
@@ -279,26 +1891,104 @@ func file_agentsvc_v1_team_service_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_team_service_proto_rawDescData
 }
 
-var file_agentsvc_v1_team_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_agentsvc_v1_team_service_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_agentsvc_v1_team_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_agentsvc_v1_team_service_proto_goTypes = []any{
-	(PlatformRole)(0),      // 0: agentsvc.v1.PlatformRole
-	(*Membership)(nil),     // 1: agentsvc.v1.Membership
-	(*WhoAmIRequest)(nil),  // 2: agentsvc.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil), // 3: agentsvc.v1.WhoAmIResponse
-	(Role)(0),              // 4: agentsvc.v1.Role
+	(*WhoAmIRequest)(nil),              // 0: agentsvc.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),             // 1: agentsvc.v1.WhoAmIResponse
+	(*CreateTeamRequest)(nil),          // 2: agentsvc.v1.CreateTeamRequest
+	(*CreateTeamResponse)(nil),         // 3: agentsvc.v1.CreateTeamResponse
+	(*GetTeamRequest)(nil),             // 4: agentsvc.v1.GetTeamRequest
+	(*GetTeamResponse)(nil),            // 5: agentsvc.v1.GetTeamResponse
+	(*ListTeamsRequest)(nil),           // 6: agentsvc.v1.ListTeamsRequest
+	(*ListTeamsResponse)(nil),          // 7: agentsvc.v1.ListTeamsResponse
+	(*UpdateTeamRequest)(nil),          // 8: agentsvc.v1.UpdateTeamRequest
+	(*UpdateTeamResponse)(nil),         // 9: agentsvc.v1.UpdateTeamResponse
+	(*SetTeamApprovalsRequest)(nil),    // 10: agentsvc.v1.SetTeamApprovalsRequest
+	(*SetTeamApprovalsResponse)(nil),   // 11: agentsvc.v1.SetTeamApprovalsResponse
+	(*ArchiveTeamRequest)(nil),         // 12: agentsvc.v1.ArchiveTeamRequest
+	(*ArchiveTeamResponse)(nil),        // 13: agentsvc.v1.ArchiveTeamResponse
+	(*ListMembersRequest)(nil),         // 14: agentsvc.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),        // 15: agentsvc.v1.ListMembersResponse
+	(*SetMemberRequest)(nil),           // 16: agentsvc.v1.SetMemberRequest
+	(*SetMemberResponse)(nil),          // 17: agentsvc.v1.SetMemberResponse
+	(*RemoveMemberRequest)(nil),        // 18: agentsvc.v1.RemoveMemberRequest
+	(*RemoveMemberResponse)(nil),       // 19: agentsvc.v1.RemoveMemberResponse
+	(*CreateServiceTokenRequest)(nil),  // 20: agentsvc.v1.CreateServiceTokenRequest
+	(*CreateServiceTokenResponse)(nil), // 21: agentsvc.v1.CreateServiceTokenResponse
+	(*ListServiceTokensRequest)(nil),   // 22: agentsvc.v1.ListServiceTokensRequest
+	(*ListServiceTokensResponse)(nil),  // 23: agentsvc.v1.ListServiceTokensResponse
+	(*RevokeServiceTokenRequest)(nil),  // 24: agentsvc.v1.RevokeServiceTokenRequest
+	(*RevokeServiceTokenResponse)(nil), // 25: agentsvc.v1.RevokeServiceTokenResponse
+	(*FreezeRequest)(nil),              // 26: agentsvc.v1.FreezeRequest
+	(*FreezeResponse)(nil),             // 27: agentsvc.v1.FreezeResponse
+	(*UnfreezeRequest)(nil),            // 28: agentsvc.v1.UnfreezeRequest
+	(*UnfreezeResponse)(nil),           // 29: agentsvc.v1.UnfreezeResponse
+	(*Membership)(nil),                 // 30: agentsvc.v1.Membership
+	(PlatformRole)(0),                  // 31: agentsvc.v1.PlatformRole
+	(*Team)(nil),                       // 32: agentsvc.v1.Team
+	(*fieldmaskpb.FieldMask)(nil),      // 33: google.protobuf.FieldMask
+	(ApprovalRule)(0),                  // 34: agentsvc.v1.ApprovalRule
+	(*Member)(nil),                     // 35: agentsvc.v1.Member
+	(Role)(0),                          // 36: agentsvc.v1.Role
+	(*durationpb.Duration)(nil),        // 37: google.protobuf.Duration
+	(*ServiceToken)(nil),               // 38: agentsvc.v1.ServiceToken
+	(*Freeze)(nil),                     // 39: agentsvc.v1.Freeze
 }
 var file_agentsvc_v1_team_service_proto_depIdxs = []int32{
-	4, // 0: agentsvc.v1.Membership.role:type_name -> agentsvc.v1.Role
-	1, // 1: agentsvc.v1.WhoAmIResponse.memberships:type_name -> agentsvc.v1.Membership
-	0, // 2: agentsvc.v1.WhoAmIResponse.platform_role:type_name -> agentsvc.v1.PlatformRole
-	2, // 3: agentsvc.v1.TeamService.WhoAmI:input_type -> agentsvc.v1.WhoAmIRequest
-	3, // 4: agentsvc.v1.TeamService.WhoAmI:output_type -> agentsvc.v1.WhoAmIResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	30, // 0: agentsvc.v1.WhoAmIResponse.memberships:type_name -> agentsvc.v1.Membership
+	31, // 1: agentsvc.v1.WhoAmIResponse.platform_role:type_name -> agentsvc.v1.PlatformRole
+	32, // 2: agentsvc.v1.CreateTeamResponse.team:type_name -> agentsvc.v1.Team
+	32, // 3: agentsvc.v1.GetTeamResponse.team:type_name -> agentsvc.v1.Team
+	32, // 4: agentsvc.v1.ListTeamsResponse.teams:type_name -> agentsvc.v1.Team
+	33, // 5: agentsvc.v1.UpdateTeamRequest.update_mask:type_name -> google.protobuf.FieldMask
+	32, // 6: agentsvc.v1.UpdateTeamResponse.team:type_name -> agentsvc.v1.Team
+	34, // 7: agentsvc.v1.SetTeamApprovalsRequest.approvals:type_name -> agentsvc.v1.ApprovalRule
+	32, // 8: agentsvc.v1.SetTeamApprovalsResponse.team:type_name -> agentsvc.v1.Team
+	32, // 9: agentsvc.v1.ArchiveTeamResponse.team:type_name -> agentsvc.v1.Team
+	35, // 10: agentsvc.v1.ListMembersResponse.members:type_name -> agentsvc.v1.Member
+	36, // 11: agentsvc.v1.SetMemberRequest.role:type_name -> agentsvc.v1.Role
+	35, // 12: agentsvc.v1.SetMemberResponse.member:type_name -> agentsvc.v1.Member
+	36, // 13: agentsvc.v1.CreateServiceTokenRequest.role:type_name -> agentsvc.v1.Role
+	37, // 14: agentsvc.v1.CreateServiceTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	38, // 15: agentsvc.v1.CreateServiceTokenResponse.token:type_name -> agentsvc.v1.ServiceToken
+	38, // 16: agentsvc.v1.ListServiceTokensResponse.tokens:type_name -> agentsvc.v1.ServiceToken
+	38, // 17: agentsvc.v1.RevokeServiceTokenResponse.token:type_name -> agentsvc.v1.ServiceToken
+	39, // 18: agentsvc.v1.FreezeResponse.freeze:type_name -> agentsvc.v1.Freeze
+	0,  // 19: agentsvc.v1.TeamService.WhoAmI:input_type -> agentsvc.v1.WhoAmIRequest
+	2,  // 20: agentsvc.v1.TeamService.CreateTeam:input_type -> agentsvc.v1.CreateTeamRequest
+	4,  // 21: agentsvc.v1.TeamService.GetTeam:input_type -> agentsvc.v1.GetTeamRequest
+	6,  // 22: agentsvc.v1.TeamService.ListTeams:input_type -> agentsvc.v1.ListTeamsRequest
+	8,  // 23: agentsvc.v1.TeamService.UpdateTeam:input_type -> agentsvc.v1.UpdateTeamRequest
+	10, // 24: agentsvc.v1.TeamService.SetTeamApprovals:input_type -> agentsvc.v1.SetTeamApprovalsRequest
+	12, // 25: agentsvc.v1.TeamService.ArchiveTeam:input_type -> agentsvc.v1.ArchiveTeamRequest
+	14, // 26: agentsvc.v1.TeamService.ListMembers:input_type -> agentsvc.v1.ListMembersRequest
+	16, // 27: agentsvc.v1.TeamService.SetMember:input_type -> agentsvc.v1.SetMemberRequest
+	18, // 28: agentsvc.v1.TeamService.RemoveMember:input_type -> agentsvc.v1.RemoveMemberRequest
+	20, // 29: agentsvc.v1.TeamService.CreateServiceToken:input_type -> agentsvc.v1.CreateServiceTokenRequest
+	22, // 30: agentsvc.v1.TeamService.ListServiceTokens:input_type -> agentsvc.v1.ListServiceTokensRequest
+	24, // 31: agentsvc.v1.TeamService.RevokeServiceToken:input_type -> agentsvc.v1.RevokeServiceTokenRequest
+	26, // 32: agentsvc.v1.TeamService.Freeze:input_type -> agentsvc.v1.FreezeRequest
+	28, // 33: agentsvc.v1.TeamService.Unfreeze:input_type -> agentsvc.v1.UnfreezeRequest
+	1,  // 34: agentsvc.v1.TeamService.WhoAmI:output_type -> agentsvc.v1.WhoAmIResponse
+	3,  // 35: agentsvc.v1.TeamService.CreateTeam:output_type -> agentsvc.v1.CreateTeamResponse
+	5,  // 36: agentsvc.v1.TeamService.GetTeam:output_type -> agentsvc.v1.GetTeamResponse
+	7,  // 37: agentsvc.v1.TeamService.ListTeams:output_type -> agentsvc.v1.ListTeamsResponse
+	9,  // 38: agentsvc.v1.TeamService.UpdateTeam:output_type -> agentsvc.v1.UpdateTeamResponse
+	11, // 39: agentsvc.v1.TeamService.SetTeamApprovals:output_type -> agentsvc.v1.SetTeamApprovalsResponse
+	13, // 40: agentsvc.v1.TeamService.ArchiveTeam:output_type -> agentsvc.v1.ArchiveTeamResponse
+	15, // 41: agentsvc.v1.TeamService.ListMembers:output_type -> agentsvc.v1.ListMembersResponse
+	17, // 42: agentsvc.v1.TeamService.SetMember:output_type -> agentsvc.v1.SetMemberResponse
+	19, // 43: agentsvc.v1.TeamService.RemoveMember:output_type -> agentsvc.v1.RemoveMemberResponse
+	21, // 44: agentsvc.v1.TeamService.CreateServiceToken:output_type -> agentsvc.v1.CreateServiceTokenResponse
+	23, // 45: agentsvc.v1.TeamService.ListServiceTokens:output_type -> agentsvc.v1.ListServiceTokensResponse
+	25, // 46: agentsvc.v1.TeamService.RevokeServiceToken:output_type -> agentsvc.v1.RevokeServiceTokenResponse
+	27, // 47: agentsvc.v1.TeamService.Freeze:output_type -> agentsvc.v1.FreezeResponse
+	29, // 48: agentsvc.v1.TeamService.Unfreeze:output_type -> agentsvc.v1.UnfreezeResponse
+	34, // [34:49] is the sub-list for method output_type
+	19, // [19:34] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_team_service_proto_init() }
@@ -307,19 +1997,19 @@ func file_agentsvc_v1_team_service_proto_init() {
 		return
 	}
 	file_agentsvc_v1_annotations_proto_init()
+	file_agentsvc_v1_team_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_team_service_proto_rawDesc), len(file_agentsvc_v1_team_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      0,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_agentsvc_v1_team_service_proto_goTypes,
 		DependencyIndexes: file_agentsvc_v1_team_service_proto_depIdxs,
-		EnumInfos:         file_agentsvc_v1_team_service_proto_enumTypes,
 		MessageInfos:      file_agentsvc_v1_team_service_proto_msgTypes,
 	}.Build()
 	File_agentsvc_v1_team_service_proto = out.File

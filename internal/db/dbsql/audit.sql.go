@@ -89,3 +89,88 @@ func (q *Queries) InsertAuditEvent(ctx context.Context, arg InsertAuditEventPara
 	)
 	return err
 }
+
+const insertAuditEvents = `-- name: InsertAuditEvents :exec
+INSERT INTO audit_events (id, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name,
+       parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id, client_address,
+       user_agent, error_reason, error_message, request, before, after, acting_service)
+SELECT e.id, e.actor, nullif(e.principal_id, '00000000-0000-0000-0000-000000000000'), nullif(e.team_id, '00000000-0000-0000-0000-000000000000'),
+       e.action, e.method, e.resource_kind, nullif(e.resource_uuid, '00000000-0000-0000-0000-000000000000'), e.resource_name,
+       e.parent_kind, nullif(e.parent_uuid, '00000000-0000-0000-0000-000000000000'), e.parent_name, e.reason, e.outcome, e.origin,
+       nullif(e.operation_id, '00000000-0000-0000-0000-000000000000'), e.vendor_request_id, e.request_id, e.client_address,
+       e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after,
+       nullif(e.acting_service, '')
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS actor, unnest($3::uuid[]) AS principal_id,
+               unnest($4::uuid[]) AS team_id, unnest($5::text[]) AS action, unnest($6::text[]) AS method,
+               unnest($7::text[]) AS resource_kind, unnest($8::uuid[]) AS resource_uuid,
+               unnest($9::text[]) AS resource_name, unnest($10::text[]) AS parent_kind,
+               unnest($11::uuid[]) AS parent_uuid, unnest($12::text[]) AS parent_name, unnest($13::text[]) AS reason,
+               unnest($14::text[]) AS outcome, unnest($15::text[]) AS origin, unnest($16::uuid[]) AS operation_id,
+               unnest($17::text[]) AS vendor_request_id, unnest($18::text[]) AS request_id,
+               unnest($19::text[]) AS client_address, unnest($20::text[]) AS user_agent,
+               unnest($21::text[]) AS error_reason, unnest($22::text[]) AS error_message,
+               unnest($23::jsonb[]) AS request, unnest($24::jsonb[]) AS before, unnest($25::jsonb[]) AS after,
+               unnest($26::text[]) AS acting_service) AS e
+`
+
+type InsertAuditEventsParams struct {
+	Ids              []uuid.UUID
+	Actors           []string
+	PrincipalIds     []uuid.UUID
+	TeamIds          []uuid.UUID
+	Actions          []string
+	Methods          []string
+	ResourceKinds    []string
+	ResourceUuids    []uuid.UUID
+	ResourceNames    []string
+	ParentKinds      []string
+	ParentUuids      []uuid.UUID
+	ParentNames      []string
+	Reasons          []string
+	Outcomes         []string
+	Origins          []string
+	OperationIds     []uuid.UUID
+	VendorRequestIds []string
+	RequestIds       []string
+	ClientAddresses  []string
+	UserAgents       []string
+	ErrorReasons     []string
+	ErrorMessages    []string
+	Requests         [][]byte
+	Befores          [][]byte
+	Afters           [][]byte
+	ActingServices   []string
+}
+
+// As InsertAuditEvent, for several at once. The nil uuid stands for none.
+func (q *Queries) InsertAuditEvents(ctx context.Context, arg InsertAuditEventsParams) error {
+	_, err := q.db.Exec(ctx, insertAuditEvents,
+		arg.Ids,
+		arg.Actors,
+		arg.PrincipalIds,
+		arg.TeamIds,
+		arg.Actions,
+		arg.Methods,
+		arg.ResourceKinds,
+		arg.ResourceUuids,
+		arg.ResourceNames,
+		arg.ParentKinds,
+		arg.ParentUuids,
+		arg.ParentNames,
+		arg.Reasons,
+		arg.Outcomes,
+		arg.Origins,
+		arg.OperationIds,
+		arg.VendorRequestIds,
+		arg.RequestIds,
+		arg.ClientAddresses,
+		arg.UserAgents,
+		arg.ErrorReasons,
+		arg.ErrorMessages,
+		arg.Requests,
+		arg.Befores,
+		arg.Afters,
+		arg.ActingServices,
+	)
+	return err
+}

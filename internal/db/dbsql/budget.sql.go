@@ -12,6 +12,51 @@ import (
 	"github.com/google/uuid"
 )
 
+const accountState = `-- name: AccountState :one
+SELECT last_call, foreign_used,
+       coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => $1::double precision), false)::boolean AS foreign_is_recent,
+       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
+       (opened_at IS NOT NULL)::boolean AS is_open,
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds,
+       coalesce((SELECT array_agg(c.number ORDER BY c.number DESC) FROM vendor_calls c
+                  WHERE c.account = a.name AND c.answered_at = 'epoch' AND c.number > a.last_call - $2), '{}')::bigint[] AS given_back
+  FROM accounts a
+ WHERE a.name = $3
+`
+
+type AccountStateParams struct {
+	HourSeconds float64
+	FarBack     int64
+	Account     string
+}
+
+type AccountStateRow struct {
+	LastCall        int64
+	ForeignUsed     int32
+	ForeignIsRecent bool
+	PausedSeconds   float64
+	IsOpen          bool
+	ProbeSeconds    float64
+	GivenBack       []int64
+}
+
+// What the account's row says, with the calls of the last windows that were given back. Asked
+// after the lock was got: clock_timestamp and not now, or the wait would date the grant back.
+func (q *Queries) AccountState(ctx context.Context, arg AccountStateParams) (AccountStateRow, error) {
+	row := q.db.QueryRow(ctx, accountState, arg.HourSeconds, arg.FarBack, arg.Account)
+	var i AccountStateRow
+	err := row.Scan(
+		&i.LastCall,
+		&i.ForeignUsed,
+		&i.ForeignIsRecent,
+		&i.PausedSeconds,
+		&i.IsOpen,
+		&i.ProbeSeconds,
+		&i.GivenBack,
+	)
+	return i, err
+}
+
 const callsLeaving = `-- name: CallsLeaving :many
 SELECT number, (answered_at IS NOT DISTINCT FROM 'epoch')::boolean AS returned,
        extract(epoch FROM coalesce(answered_at, CASE WHEN status IS NULL THEN granted_at + make_interval(secs => $1::double precision)
@@ -66,6 +111,78 @@ func (q *Queries) CallsLeaving(ctx context.Context, arg CallsLeavingParams) ([]C
 	return items, nil
 }
 
+const callsWithin = `-- name: CallsWithin :many
+SELECT within.given_back, within.staying, within.seconds
+  FROM (SELECT 1 AS place, $1::bigint AS back, $2::bigint AS first, $3::bigint AS last, $4::double precision AS seconds
+         UNION ALL
+        SELECT 2, $5::bigint, $6::bigint, $7::bigint, $8::double precision) AS ranges
+ CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE c.answered_at = 'epoch' AND c.number >= ranges.first) AS given_back,
+           count(*) FILTER (WHERE leaves.seconds > 0) AS staying,
+           coalesce(min(leaves.seconds) FILTER (WHERE leaves.seconds > 0), -1)::double precision AS seconds
+      FROM vendor_calls c
+     CROSS JOIN LATERAL (
+        SELECT CASE WHEN c.answered_at IS DISTINCT FROM 'epoch' THEN extract(epoch FROM
+                   coalesce(c.answered_at, CASE WHEN c.status IS NULL THEN c.granted_at + make_interval(secs => $9::double precision)
+                                                ELSE c.granted_at END)
+                   + make_interval(secs => ranges.seconds) - clock_timestamp()) END AS seconds) AS leaves
+     WHERE c.account = $10 AND c.number >= ranges.back AND c.number <= ranges.last) AS within
+ ORDER BY ranges.place
+`
+
+type CallsWithinParams struct {
+	Back               int64
+	First              int64
+	Last               int64
+	WindowSeconds      float64
+	OtherBack          int64
+	OtherFirst         int64
+	OtherLast          int64
+	OtherWindowSeconds float64
+	LongestSeconds     float64
+	Account            string
+}
+
+type CallsWithinRow struct {
+	GivenBack int64
+	Staying   int64
+	Seconds   float64
+}
+
+// Of two ranges of calls, each with a window: how many of those from first on took no room, since
+// they were given back, how many from back on have not left the window, and in how many seconds the next one
+// does (none: -1). See CallsLeaving for when a call leaves. Two and not a list, which would be planned anew each time.
+func (q *Queries) CallsWithin(ctx context.Context, arg CallsWithinParams) ([]CallsWithinRow, error) {
+	rows, err := q.db.Query(ctx, callsWithin,
+		arg.Back,
+		arg.First,
+		arg.Last,
+		arg.WindowSeconds,
+		arg.OtherBack,
+		arg.OtherFirst,
+		arg.OtherLast,
+		arg.OtherWindowSeconds,
+		arg.LongestSeconds,
+		arg.Account,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CallsWithinRow
+	for rows.Next() {
+		var i CallsWithinRow
+		if err := rows.Scan(&i.GivenBack, &i.Staying, &i.Seconds); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const countCallsWithin = `-- name: CountCallsWithin :one
 SELECT count(*)
   FROM vendor_calls
@@ -94,23 +211,6 @@ func (q *Queries) CountCallsWithin(ctx context.Context, arg CountCallsWithinPara
 	return count, err
 }
 
-const countReturned = `-- name: CountReturned :one
-SELECT count(*) FROM vendor_calls WHERE account = $1 AND number >= $2 AND answered_at = 'epoch'
-`
-
-type CountReturnedParams struct {
-	Account     string
-	FirstNumber int64
-}
-
-// How many calls from a number on were given back.
-func (q *Queries) CountReturned(ctx context.Context, arg CountReturnedParams) (int64, error) {
-	row := q.db.QueryRow(ctx, countReturned, arg.Account, arg.FirstNumber)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const delayProbe = `-- name: DelayProbe :exec
 UPDATE accounts SET probes = probes + 1, probe_at = clock_timestamp() + make_interval(secs => $1::double precision)
  WHERE name = $2 AND opened_at IS NOT NULL
@@ -126,72 +226,44 @@ func (q *Queries) DelayProbe(ctx context.Context, arg DelayProbeParams) error {
 	return err
 }
 
-const insertCall = `-- name: InsertCall :exec
+const insertCalls = `-- name: InsertCalls :exec
 INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, operation_id)
-VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6)
+SELECT $1, calls.number, clock_timestamp(), calls.purpose, calls.method,
+       nullif(calls.team_id, '00000000-0000-0000-0000-000000000000'), nullif(calls.operation_id, '00000000-0000-0000-0000-000000000000')
+  FROM (SELECT unnest($2::bigint[]) AS number, unnest($3::text[]) AS purpose, unnest($4::text[]) AS method,
+               unnest($5::uuid[]) AS team_id, unnest($6::uuid[]) AS operation_id) AS calls
 `
 
-type InsertCallParams struct {
-	Account     string
-	Number      int64
-	Purpose     string
-	Method      string
-	TeamID      *uuid.UUID
-	OperationID *uuid.UUID
+type InsertCallsParams struct {
+	Account    string
+	Numbers    []int64
+	Purposes   []string
+	Methods    []string
+	Teams      []uuid.UUID
+	Operations []uuid.UUID
 }
 
-func (q *Queries) InsertCall(ctx context.Context, arg InsertCallParams) error {
-	_, err := q.db.Exec(ctx, insertCall,
+// Nobody's team, or operation, is the nil uuid.
+func (q *Queries) InsertCalls(ctx context.Context, arg InsertCallsParams) error {
+	_, err := q.db.Exec(ctx, insertCalls,
 		arg.Account,
-		arg.Number,
-		arg.Purpose,
-		arg.Method,
-		arg.TeamID,
-		arg.OperationID,
+		arg.Numbers,
+		arg.Purposes,
+		arg.Methods,
+		arg.Teams,
+		arg.Operations,
 	)
 	return err
 }
 
-const lockAccount = `-- name: LockAccount :one
-SELECT last_call, foreign_used,
-       coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => $1::double precision), false)::boolean AS foreign_is_recent,
-       greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
-       (opened_at IS NOT NULL)::boolean AS is_open,
-       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
-  FROM accounts
- WHERE name = $2
-   FOR NO KEY UPDATE
+const lockAccount = `-- name: LockAccount :exec
+SELECT FROM accounts WHERE name = $1 FOR NO KEY UPDATE
 `
 
-type LockAccountParams struct {
-	HourSeconds float64
-	Account     string
-}
-
-type LockAccountRow struct {
-	LastCall        int64
-	ForeignUsed     int32
-	ForeignIsRecent bool
-	PausedSeconds   float64
-	IsOpen          bool
-	ProbeSeconds    float64
-}
-
-// Takes the lock of the budget until the transaction ends. It leaves references to the
-// account alone (NO KEY), or each submission would wait for it. clock_timestamp, not now():
-// the wait for the lock must not date the grant back.
-func (q *Queries) LockAccount(ctx context.Context, arg LockAccountParams) (LockAccountRow, error) {
-	row := q.db.QueryRow(ctx, lockAccount, arg.HourSeconds, arg.Account)
-	var i LockAccountRow
-	err := row.Scan(
-		&i.LastCall,
-		&i.ForeignUsed,
-		&i.ForeignIsRecent,
-		&i.PausedSeconds,
-		&i.IsOpen,
-		&i.ProbeSeconds,
-	)
-	return i, err
+// Takes the lock of the budget until the transaction ends.
+func (q *Queries) LockAccount(ctx context.Context, account string) error {
+	_, err := q.db.Exec(ctx, lockAccount, account)
+	return err
 }
 
 const noteFailure = `-- name: NoteFailure :one
@@ -213,18 +285,15 @@ func (q *Queries) NoteFailure(ctx context.Context, account string) (NoteFailureR
 	return i, err
 }
 
-const noteSuccess = `-- name: NoteSuccess :execrows
+const noteSuccess = `-- name: NoteSuccess :exec
 UPDATE accounts SET failures = 0, opened_at = NULL, opened_call = NULL, probes = 0, probe_at = NULL
  WHERE name = $1 AND failures > 0
 `
 
 // The vendor answers. Touches the row, which is the lock of the budget, only where there is news.
-func (q *Queries) NoteSuccess(ctx context.Context, account string) (int64, error) {
-	result, err := q.db.Exec(ctx, noteSuccess, account)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) NoteSuccess(ctx context.Context, account string) error {
+	_, err := q.db.Exec(ctx, noteSuccess, account)
+	return err
 }
 
 const openBreaker = `-- name: OpenBreaker :execrows
@@ -270,13 +339,16 @@ SELECT last_call, foreign_used, failures, opened_at, paused_until, clock_timesta
        coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => $1::double precision), false)::boolean AS foreign_is_recent,
        greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
        (opened_at IS NOT NULL)::boolean AS is_open,
-       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
-  FROM accounts
- WHERE name = $2
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds,
+       coalesce((SELECT array_agg(c.number ORDER BY c.number DESC) FROM vendor_calls c
+                  WHERE c.account = a.name AND c.answered_at = 'epoch' AND c.number > a.last_call - $2), '{}')::bigint[] AS given_back
+  FROM accounts a
+ WHERE a.name = $3
 `
 
 type PeekAccountParams struct {
 	HourSeconds float64
+	FarBack     int64
 	Account     string
 }
 
@@ -291,11 +363,12 @@ type PeekAccountRow struct {
 	PausedSeconds   float64
 	IsOpen          bool
 	ProbeSeconds    float64
+	GivenBack       []int64
 }
 
-// As LockAccount, without the lock: for what is told and not acted upon.
+// As AccountState, without the lock: for what is told and not acted upon.
 func (q *Queries) PeekAccount(ctx context.Context, arg PeekAccountParams) (PeekAccountRow, error) {
-	row := q.db.QueryRow(ctx, peekAccount, arg.HourSeconds, arg.Account)
+	row := q.db.QueryRow(ctx, peekAccount, arg.HourSeconds, arg.FarBack, arg.Account)
 	var i PeekAccountRow
 	err := row.Scan(
 		&i.LastCall,
@@ -308,6 +381,7 @@ func (q *Queries) PeekAccount(ctx context.Context, arg PeekAccountParams) (PeekA
 		&i.PausedSeconds,
 		&i.IsOpen,
 		&i.ProbeSeconds,
+		&i.GivenBack,
 	)
 	return i, err
 }

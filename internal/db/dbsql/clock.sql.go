@@ -21,3 +21,14 @@ func (q *Queries) ClockNow(ctx context.Context) (time.Time, error) {
 	err := row.Scan(&column_1)
 	return column_1, err
 }
+
+const waitBriefly = `-- name: WaitBriefly :exec
+SELECT set_config('lock_timeout', '500ms', true)
+`
+
+// For a transaction that many wait for: it gives up where another holds what it needs, so that
+// each of them can try by itself.
+func (q *Queries) WaitBriefly(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, waitBriefly)
+	return err
+}

@@ -84,7 +84,7 @@ const membershipsOf = `-- name: MembershipsOf :many
 SELECT t.id, t.name, m.role, t.account
   FROM memberships m
   JOIN teams t ON t.id = m.team_id
- WHERE m.principal_id = $1
+ WHERE m.principal_id = $1 AND t.archived_at IS NULL
  ORDER BY t.name
 `
 
@@ -298,7 +298,7 @@ func (q *Queries) TeamByID(ctx context.Context, id uuid.UUID) (TeamByIDRow, erro
 }
 
 const teamByName = `-- name: TeamByName :one
-SELECT id, name, weight, backlog_limit, account FROM teams WHERE name = $1
+SELECT id, name, weight, backlog_limit, account, archived_at FROM teams WHERE name = $1
 `
 
 type TeamByNameRow struct {
@@ -307,6 +307,7 @@ type TeamByNameRow struct {
 	Weight       int32
 	BacklogLimit int32
 	Account      string
+	ArchivedAt   *time.Time
 }
 
 func (q *Queries) TeamByName(ctx context.Context, name string) (TeamByNameRow, error) {
@@ -318,6 +319,7 @@ func (q *Queries) TeamByName(ctx context.Context, name string) (TeamByNameRow, e
 		&i.Weight,
 		&i.BacklogLimit,
 		&i.Account,
+		&i.ArchivedAt,
 	)
 	return i, err
 }
@@ -352,7 +354,7 @@ func (q *Queries) TeamNames(ctx context.Context) ([]TeamNamesRow, error) {
 }
 
 const teamsCalled = `-- name: TeamsCalled :many
-SELECT id, name, account FROM teams WHERE name = ANY ($1::text[])
+SELECT id, name, account FROM teams WHERE name = ANY ($1::text[]) AND archived_at IS NULL
 `
 
 type TeamsCalledRow struct {
@@ -386,13 +388,13 @@ SELECT t.secret_hash, extract(epoch FROM t.expires_at - now())::double precision
        p.id AS principal_id, p.kind, p.name, coalesce(p.platform_role, '')::text AS platform_role,
        (p.disabled_at IS NOT NULL)::boolean AS disabled, p.may_act_for_others,
        ARRAY(SELECT m.team_id FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::uuid[] AS team_ids,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::uuid[] AS team_ids,
        ARRAY(SELECT teams.name FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_names,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_names,
        ARRAY(SELECT m.role FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_roles,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_roles,
        ARRAY(SELECT teams.account FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_accounts
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_accounts
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  WHERE t.id = $1

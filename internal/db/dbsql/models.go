@@ -109,6 +109,18 @@ type AuditEventsDefault struct {
 	After           []byte
 }
 
+type Denial struct {
+	Caller      string
+	Method      string
+	Minute      time.Time
+	Actor       string
+	PrincipalID *uuid.UUID
+	TeamID      *uuid.UUID
+	Action      string
+	ErrorReason string
+	Count       int64
+}
+
 type FairClock struct {
 	Account     string
 	Lane        int16
@@ -120,6 +132,16 @@ type FairTeam struct {
 	Lane          int16
 	TeamID        uuid.UUID
 	VirtualFinish float64
+}
+
+type Freeze struct {
+	ID          uuid.UUID
+	TeamID      *uuid.UUID
+	Actor       string
+	PrincipalID *uuid.UUID
+	Reason      string
+	FrozenAt    time.Time
+	LiftedAt    *time.Time
 }
 
 type Membership struct {
@@ -199,6 +221,7 @@ type Principal struct {
 	CreatedAt       time.Time
 	DisabledAt      *time.Time
 	MayActForOthers bool
+	TeamID          *uuid.UUID
 }
 
 type Resource struct {
@@ -227,6 +250,17 @@ type Resource struct {
 	Shared            bool
 }
 
+type ResourceOwner struct {
+	ID        int64
+	Kind      string
+	UUID      uuid.UUID
+	TeamID    *uuid.UUID
+	ValidFrom time.Time
+	ValidTo   *time.Time
+	Actor     string
+	Reason    string
+}
+
 type ServiceToken struct {
 	ID          string
 	PrincipalID uuid.UUID
@@ -244,6 +278,25 @@ type Team struct {
 	BacklogLimit int32
 	CreatedAt    time.Time
 	Account      string
+	Description  string
+	ArchivedAt   *time.Time
+	Approvals    []string
+}
+
+type Transfer struct {
+	ID         uuid.UUID
+	Kind       string
+	UUID       uuid.UUID
+	Name       string
+	FromTeamID uuid.UUID
+	ToTeamID   uuid.UUID
+	Actor      string
+	Reason     string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	Accepted   *bool
+	EndedBy    string
+	EndedAt    *time.Time
 }
 
 type VendorCall struct {

@@ -28,6 +28,42 @@ func (q *Queries) AdvanceClock(ctx context.Context, arg AdvanceClockParams) erro
 	return err
 }
 
+const agedLanes = `-- name: AgedLanes :many
+SELECT lanes.lane::smallint AS lane
+  FROM generate_series(2, 3) AS lanes(lane)
+ WHERE EXISTS (SELECT 1 FROM operations o
+                WHERE o.account = $1 AND o.state = 'QUEUED' AND o.lane = lanes.lane AND o.available_at <= clock_timestamp()
+                  AND o.created_at <= clock_timestamp() - make_interval(secs => $2::double precision))
+   AND EXISTS (SELECT 1 FROM operations o
+                WHERE o.account = $1 AND o.state = 'QUEUED' AND o.lane < lanes.lane AND o.available_at <= clock_timestamp())
+`
+
+type AgedLanesParams struct {
+	Account       string
+	WaitedSeconds float64
+}
+
+// The lanes in which something has waited for so long, while something waits in a more urgent one.
+func (q *Queries) AgedLanes(ctx context.Context, arg AgedLanesParams) ([]int16, error) {
+	rows, err := q.db.Query(ctx, agedLanes, arg.Account, arg.WaitedSeconds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int16
+	for rows.Next() {
+		var lane int16
+		if err := rows.Scan(&lane); err != nil {
+			return nil, err
+		}
+		items = append(items, lane)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const cancelOperation = `-- name: CancelOperation :one
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
@@ -197,14 +233,16 @@ func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) 
 
 const claimQueued = `-- name: ClaimQueued :many
 WITH picked AS MATERIALIZED (
-    SELECT o.id FROM operations o
-     WHERE o.account = $3 AND o.state = 'QUEUED' AND o.available_at <= clock_timestamp()
-       AND o.lane >= $4 AND o.created_at <= clock_timestamp() - make_interval(secs => $5::double precision)
+    SELECT o.id, coalesce(o.method = ANY ($3::text[]), false) AND o.sealed_request IS NULL AND o.expected_version = ''
+                 AND (o.parent_operation_id IS NULL OR o.claims = 0) AS ready
+      FROM operations o
+     WHERE o.account = $4 AND o.state = 'QUEUED' AND o.available_at <= clock_timestamp()
+       AND o.lane >= $5 AND o.created_at <= clock_timestamp() - make_interval(secs => $6::double precision)
        AND NOT EXISTS (SELECT 1 FROM operations r
-                        WHERE r.account = o.account AND r.order_key = o.order_key AND r.state = 'RUNNING')
+                        WHERE r.account = o.account AND r.order_key = o.order_key AND r.state = 'RUNNING' OFFSET 0)
        AND NOT EXISTS (SELECT 1 FROM operations q
                         WHERE q.account = o.account AND q.order_key = o.order_key AND q.state = 'QUEUED'
-                          AND q.number < o.number)
+                          AND q.number < o.number OFFSET 0)
        AND (o.also_keys = '{}' OR NOT EXISTS
                (SELECT 1 FROM operations r WHERE r.account = o.account AND r.order_key = ANY (o.also_keys) AND r.state = 'RUNNING')
            AND NOT EXISTS
@@ -215,12 +253,13 @@ WITH picked AS MATERIALIZED (
                           AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
                        OFFSET 0)
      ORDER BY o.lane, o.virtual_start, o.number
-     LIMIT $6
+     LIMIT $7
        FOR UPDATE SKIP LOCKED
 )
 UPDATE operations
    SET state = 'RUNNING', lease = gen_random_uuid(), claims = claims + 1, leased_by = $1, started_at = clock_timestamp(),
-       lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision)
+       lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision),
+       sent_at = CASE WHEN picked.ready THEN clock_timestamp() END, attempts = attempts + picked.ready::integer
   FROM picked
  WHERE operations.id = picked.id
 RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service
@@ -229,6 +268,7 @@ RETURNING operations.id, operations.number, operations.account, operations.team_
 type ClaimQueuedParams struct {
 	Worker        *string
 	LeaseSeconds  float64
+	AtOnce        []string
 	Account       string
 	LowestLane    int16
 	WaitedSeconds float64
@@ -242,12 +282,15 @@ type ClaimQueuedParams struct {
 // its keys at once or none of them, and two cannot wait for each other. That no two run
 // with a shared key is for the lock of the budget, under which all claims are made one
 // after the other; the unique index sees to the order keys alone.
-// OFFSET 0 keeps the last condition a look-up by index for each: joined, the planner goes
-// through the whole table for it.
+// Those of the methods named at_once, about which nothing is left to be asked, are marked as sent:
+// it spares them a commit of their own, but this one must be durable then.
+// OFFSET 0 keeps conditions a look-up by index for each: joined, the planner goes through
+// the whole table for them, or through all that waits or runs.
 func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Operation, error) {
 	rows, err := q.db.Query(ctx, claimQueued,
 		arg.Worker,
 		arg.LeaseSeconds,
+		arg.AtOnce,
 		arg.Account,
 		arg.LowestLane,
 		arg.WaitedSeconds,
@@ -335,127 +378,116 @@ func (q *Queries) EraseUndelivered(ctx context.Context, olderThanSeconds float64
 	return result.RowsAffected(), nil
 }
 
-const insertOperation = `-- name: InsertOperation :one
+const insertOperations = `-- name: InsertOperations :many
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
        expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-       $10, $11, $12, $13, $14, $15, $16, $17, $18,
-       $19, $20, $21, $22, $23, $24, $25)
+SELECT o.id, $1, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-000000000000'), o.actor, o.method, o.resource_kind,
+       nullif(o.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_name, o.parent_kind,
+       nullif(o.parent_uuid, '00000000-0000-0000-0000-000000000000'), o.order_key, string_to_array(o.also_keys, ','),
+       nullif(o.idempotency_key, ''), o.request_digest, o.request, nullif(o.sealed_request, ''), o.reason,
+       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, '')
+  FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS team_id, unnest($4::uuid[]) AS principal_id,
+               unnest($5::text[]) AS actor, unnest($6::text[]) AS method, unnest($7::text[]) AS resource_kind,
+               unnest($8::uuid[]) AS resource_uuid, unnest($9::text[]) AS resource_name,
+               unnest($10::text[]) AS parent_kind, unnest($11::uuid[]) AS parent_uuid,
+               unnest($12::text[]) AS order_key, unnest($13::text[]) AS also_keys,
+               unnest($14::text[]) AS idempotency_key, unnest($15::bytea[]) AS request_digest,
+               unnest($16::bytea[]) AS request, unnest($17::bytea[]) AS sealed_request, unnest($18::text[]) AS reason,
+               unnest($19::text[]) AS expected_version, unnest($20::smallint[]) AS lane,
+               unnest($21::double precision[]) AS virtual_start, unnest($22::text[]) AS request_id,
+               unnest($23::text[]) AS client_address, unnest($24::text[]) AS user_agent,
+                unnest($25::text[]) AS acting_service) AS o
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
+RETURNING id, number, created_at, available_at
 `
 
-type InsertOperationParams struct {
-	ID              uuid.UUID
-	Account         string
-	TeamID          uuid.UUID
-	PrincipalID     *uuid.UUID
-	Actor           string
-	Method          string
-	ResourceKind    string
-	ResourceUUID    *uuid.UUID
-	ResourceName    string
-	ParentKind      string
-	ParentUUID      *uuid.UUID
-	OrderKey        string
-	AlsoKeys        []string
-	IdempotencyKey  *string
-	RequestDigest   []byte
-	Request         []byte
-	SealedRequest   []byte
-	Reason          string
-	ExpectedVersion string
-	Lane            int16
-	VirtualStart    float64
-	RequestID       string
-	ClientAddress   string
-	UserAgent       string
-	ActingService   *string
+type InsertOperationsParams struct {
+	Account          string
+	Ids              []uuid.UUID
+	TeamIds          []uuid.UUID
+	PrincipalIds     []uuid.UUID
+	Actors           []string
+	Methods          []string
+	ResourceKinds    []string
+	ResourceUuids    []uuid.UUID
+	ResourceNames    []string
+	ParentKinds      []string
+	ParentUuids      []uuid.UUID
+	OrderKeys        []string
+	AlsoKeys         []string
+	IdempotencyKeys  []string
+	RequestDigests   [][]byte
+	Requests         [][]byte
+	SealedRequests   [][]byte
+	Reasons          []string
+	ExpectedVersions []string
+	Lanes            []int16
+	VirtualStarts    []float64
+	RequestIds       []string
+	ClientAddresses  []string
+	UserAgents       []string
+	ActingServices   []string
 }
 
-// No row: the idempotency key is taken.
-func (q *Queries) InsertOperation(ctx context.Context, arg InsertOperationParams) (Operation, error) {
-	row := q.db.QueryRow(ctx, insertOperation,
-		arg.ID,
+type InsertOperationsRow struct {
+	ID          uuid.UUID
+	Number      int64
+	CreatedAt   time.Time
+	AvailableAt time.Time
+}
+
+// Several at once, in their order. What has none of something has the nil uuid, or an empty text.
+// Those are not answered whose idempotency key is taken.
+func (q *Queries) InsertOperations(ctx context.Context, arg InsertOperationsParams) ([]InsertOperationsRow, error) {
+	rows, err := q.db.Query(ctx, insertOperations,
 		arg.Account,
-		arg.TeamID,
-		arg.PrincipalID,
-		arg.Actor,
-		arg.Method,
-		arg.ResourceKind,
-		arg.ResourceUUID,
-		arg.ResourceName,
-		arg.ParentKind,
-		arg.ParentUUID,
-		arg.OrderKey,
+		arg.Ids,
+		arg.TeamIds,
+		arg.PrincipalIds,
+		arg.Actors,
+		arg.Methods,
+		arg.ResourceKinds,
+		arg.ResourceUuids,
+		arg.ResourceNames,
+		arg.ParentKinds,
+		arg.ParentUuids,
+		arg.OrderKeys,
 		arg.AlsoKeys,
-		arg.IdempotencyKey,
-		arg.RequestDigest,
-		arg.Request,
-		arg.SealedRequest,
-		arg.Reason,
-		arg.ExpectedVersion,
-		arg.Lane,
-		arg.VirtualStart,
-		arg.RequestID,
-		arg.ClientAddress,
-		arg.UserAgent,
-		arg.ActingService,
+		arg.IdempotencyKeys,
+		arg.RequestDigests,
+		arg.Requests,
+		arg.SealedRequests,
+		arg.Reasons,
+		arg.ExpectedVersions,
+		arg.Lanes,
+		arg.VirtualStarts,
+		arg.RequestIds,
+		arg.ClientAddresses,
+		arg.UserAgents,
+		arg.ActingServices,
 	)
-	var i Operation
-	err := row.Scan(
-		&i.ID,
-		&i.Number,
-		&i.Account,
-		&i.TeamID,
-		&i.PrincipalID,
-		&i.Actor,
-		&i.Method,
-		&i.ResourceKind,
-		&i.ResourceUUID,
-		&i.ResourceName,
-		&i.ParentKind,
-		&i.ParentUUID,
-		&i.OrderKey,
-		&i.IdempotencyKey,
-		&i.RequestDigest,
-		&i.Request,
-		&i.SealedRequest,
-		&i.Response,
-		&i.SealedResponse,
-		&i.Error,
-		&i.Reason,
-		&i.ExpectedVersion,
-		&i.Lane,
-		&i.VirtualStart,
-		&i.State,
-		&i.Attempts,
-		&i.AvailableAt,
-		&i.LeasedBy,
-		&i.Lease,
-		&i.Claims,
-		&i.LeaseExpiresAt,
-		&i.SentAt,
-		&i.MissedAt,
-		&i.VendorRequestID,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.FinishedAt,
-		&i.RequestID,
-		&i.ClientAddress,
-		&i.UserAgent,
-		&i.AlsoKeys,
-		&i.ParentOperationID,
-		&i.BatchTotal,
-		&i.BatchUnchanged,
-		&i.BatchSealed,
-		&i.BatchCancelledBy,
-		&i.BatchCancelledByID,
-		&i.BatchCancelReason,
-		&i.ActingService,
-	)
-	return i, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []InsertOperationsRow
+	for rows.Next() {
+		var i InsertOperationsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.CreatedAt,
+			&i.AvailableAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const markSent = `-- name: MarkSent :execrows
@@ -664,24 +696,6 @@ func (q *Queries) OperationsEnded(ctx context.Context, ids []uuid.UUID) ([]uuid.
 	return items, nil
 }
 
-const othersGoFirst = `-- name: OthersGoFirst :one
-SELECT EXISTS (SELECT 1 FROM operations
-                WHERE account = $1 AND state = 'QUEUED' AND lane < $2 AND available_at <= clock_timestamp())
-`
-
-type OthersGoFirstParams struct {
-	Account string
-	Lane    int16
-}
-
-// Whether something waits in a more urgent lane.
-func (q *Queries) OthersGoFirst(ctx context.Context, arg OthersGoFirstParams) (bool, error) {
-	row := q.db.QueryRow(ctx, othersGoFirst, arg.Account, arg.Lane)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
-}
-
 const parkOperation = `-- name: ParkOperation :execrows
 UPDATE operations
    SET lease = gen_random_uuid(), leased_by = NULL,
@@ -715,7 +729,7 @@ func (q *Queries) ParkOperation(ctx context.Context, arg ParkOperationParams) (i
 const renewLeases = `-- name: RenewLeases :many
 UPDATE operations
    SET lease_expires_at = clock_timestamp() + make_interval(secs => $1::double precision)
- WHERE lease = ANY ($2::uuid[]) AND id = ANY ($3::uuid[]) AND state = 'RUNNING'
+ WHERE lease = ANY ($2::uuid[]) AND id = ANY ($3::uuid[]) AND lease_expires_at IS NOT NULL
 RETURNING id
 `
 
@@ -768,65 +782,71 @@ func (q *Queries) RequeueOperation(ctx context.Context, arg RequeueOperationPara
 	return result.RowsAffected(), nil
 }
 
-const reserveStart = `-- name: ReserveStart :one
-WITH loose AS MATERIALIZED (
-    SELECT set_config('synchronous_commit', 'off', true) AS setting
-), team AS (
+const reserveStarts = `-- name: ReserveStarts :one
+WITH team AS (
     SELECT t.id, t.name, t.backlog_limit, 1.0::double precision / t.weight AS cost,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.team_id = t.id AND o.state = 'QUEUED'
                                    LIMIT t.backlog_limit) AS waiting) AS queued,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.account = $1 AND o.state = 'QUEUED'
                                    LIMIT $2::integer) AS waiting) AS queued_by_all
       FROM teams t WHERE t.id = $3
+), room AS (
+    SELECT team.id, team.cost, least($4::bigint, team.backlog_limit - team.queued, ($2) - team.queued_by_all)::bigint AS places
+      FROM team
 ), reserved AS (
     INSERT INTO fair_teams AS f (account, lane, team_id, virtual_finish)
-    SELECT c.account, c.lane, team.id, c.virtual_time + team.cost
-      FROM fair_clocks c, team, loose
-     WHERE c.account = $1 AND c.lane = $4 AND loose.setting = 'off'
-       AND team.queued < team.backlog_limit AND team.queued_by_all < $2
+    SELECT c.account, c.lane, room.id, c.virtual_time + room.cost * room.places
+      FROM fair_clocks c, room
+     WHERE c.account = $1 AND c.lane = $5 AND room.places >= greatest($6::bigint, 1)
     ON CONFLICT (account, lane, team_id) DO UPDATE
        SET virtual_finish = greatest(f.virtual_finish,
                (SELECT c.virtual_time FROM fair_clocks c WHERE c.account = f.account AND c.lane = f.lane))
-               + (SELECT cost FROM team)
+               + (SELECT room.cost * room.places FROM room)
     RETURNING f.virtual_finish
 )
-SELECT coalesce(reserved.virtual_finish - team.cost, 0)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit,
-       team.queued_by_all
-  FROM team LEFT JOIN reserved ON true
+SELECT coalesce(reserved.virtual_finish - team.cost * room.places, 0)::double precision AS virtual_start,
+       (CASE WHEN reserved.virtual_finish IS NULL THEN 0 ELSE room.places END)::bigint AS places,
+       team.cost::double precision AS cost, team.name, team.queued, team.backlog_limit, team.queued_by_all
+  FROM team CROSS JOIN room LEFT JOIN reserved ON true
 `
 
-type ReserveStartParams struct {
+type ReserveStartsParams struct {
 	Account string
 	Backlog int32
 	TeamID  uuid.UUID
+	Places  int64
 	Lane    int16
+	AtLeast int64
 }
 
-type ReserveStartRow struct {
+type ReserveStartsRow struct {
 	VirtualStart float64
+	Places       int64
+	Cost         float64
 	Name         string
 	Queued       int64
 	BacklogLimit int32
 	QueuedByAll  int64
 }
 
-// Start-time fair queueing: a team takes its place in the lane, where its last
-// operation finishes but never before the clock of the queue. Tells as well how full the
-// backlog of the team and that of all are, counting no further than their limits; over one,
-// no place is taken.
-// A transaction of its own, before that of the operation: the row of the team would hold up
-// the other submissions of the team until the commit. Only fairness hangs on it, so its
-// commit need not wait for the disk, and a place that nobody takes costs nothing.
-func (q *Queries) ReserveStart(ctx context.Context, arg ReserveStartParams) (ReserveStartRow, error) {
-	row := q.db.QueryRow(ctx, reserveStart,
+// Start-time fair queueing: a team takes places in the lane, from where its last operation
+// finishes on but never before the clock of the queue, each a cost behind the one before. As
+// many as the backlog of the team and that of all have room for, or none if that is less than
+// at_least. Tells as well how full the two are, counting no further than their limits.
+func (q *Queries) ReserveStarts(ctx context.Context, arg ReserveStartsParams) (ReserveStartsRow, error) {
+	row := q.db.QueryRow(ctx, reserveStarts,
 		arg.Account,
 		arg.Backlog,
 		arg.TeamID,
+		arg.Places,
 		arg.Lane,
+		arg.AtLeast,
 	)
-	var i ReserveStartRow
+	var i ReserveStartsRow
 	err := row.Scan(
 		&i.VirtualStart,
+		&i.Places,
+		&i.Cost,
 		&i.Name,
 		&i.Queued,
 		&i.BacklogLimit,
@@ -868,91 +888,74 @@ func (q *Queries) ResultOfOther(ctx context.Context, arg ResultOfOtherParams) (b
 	return column_1, err
 }
 
-const settleOperation = `-- name: SettleOperation :one
-UPDATE operations
-   SET state = $1, response = $2, sealed_response = $3, error = $4, sealed_request = NULL,
-       resource_uuid = coalesce($5, resource_uuid), vendor_request_id = $6,
-       leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
- WHERE id = $7 AND lease = $8 AND state = 'RUNNING'
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
+const settleOperations = `-- name: SettleOperations :many
+UPDATE operations AS o
+   SET state = s.state, response = s.response, sealed_response = s.sealed_response, error = s.error, sealed_request = NULL,
+       resource_uuid = coalesce(nullif(s.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_uuid),
+       vendor_request_id = s.vendor_request_id, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS lease, unnest($3::text[]) AS state,
+               unnest($4::bytea[]) AS response, unnest($5::bytea[]) AS sealed_response,
+               unnest($6::bytea[]) AS error, unnest($7::uuid[]) AS resource_uuid,
+               unnest($8::text[]) AS vendor_request_id) AS s
+ WHERE o.id = s.id AND o.lease = s.lease AND o.lease_expires_at IS NOT NULL
+RETURNING o.id, o.finished_at, o.attempts, o.sent_at, o.missed_at
 `
 
-type SettleOperationParams struct {
-	State           string
-	Response        []byte
-	SealedResponse  []byte
-	Error           []byte
-	ResourceUUID    *uuid.UUID
-	VendorRequestID string
-	ID              uuid.UUID
-	Lease           *uuid.UUID
+type SettleOperationsParams struct {
+	Ids              []uuid.UUID
+	Leases           []uuid.UUID
+	States           []string
+	Responses        [][]byte
+	SealedResponses  [][]byte
+	Errors           [][]byte
+	ResourceUuids    []uuid.UUID
+	VendorRequestIds []string
 }
 
-// No row: the lease is lost.
-func (q *Queries) SettleOperation(ctx context.Context, arg SettleOperationParams) (Operation, error) {
-	row := q.db.QueryRow(ctx, settleOperation,
-		arg.State,
-		arg.Response,
-		arg.SealedResponse,
-		arg.Error,
-		arg.ResourceUUID,
-		arg.VendorRequestID,
-		arg.ID,
-		arg.Lease,
+type SettleOperationsRow struct {
+	ID         uuid.UUID
+	FinishedAt *time.Time
+	Attempts   int32
+	SentAt     *time.Time
+	MissedAt   *time.Time
+}
+
+// Several at once. What is not answered has lost its lease. The nil uuid stands for none. What runs
+// has a time at which its lease ends; asked for its state, the planner would go through all that
+// runs.
+func (q *Queries) SettleOperations(ctx context.Context, arg SettleOperationsParams) ([]SettleOperationsRow, error) {
+	rows, err := q.db.Query(ctx, settleOperations,
+		arg.Ids,
+		arg.Leases,
+		arg.States,
+		arg.Responses,
+		arg.SealedResponses,
+		arg.Errors,
+		arg.ResourceUuids,
+		arg.VendorRequestIds,
 	)
-	var i Operation
-	err := row.Scan(
-		&i.ID,
-		&i.Number,
-		&i.Account,
-		&i.TeamID,
-		&i.PrincipalID,
-		&i.Actor,
-		&i.Method,
-		&i.ResourceKind,
-		&i.ResourceUUID,
-		&i.ResourceName,
-		&i.ParentKind,
-		&i.ParentUUID,
-		&i.OrderKey,
-		&i.IdempotencyKey,
-		&i.RequestDigest,
-		&i.Request,
-		&i.SealedRequest,
-		&i.Response,
-		&i.SealedResponse,
-		&i.Error,
-		&i.Reason,
-		&i.ExpectedVersion,
-		&i.Lane,
-		&i.VirtualStart,
-		&i.State,
-		&i.Attempts,
-		&i.AvailableAt,
-		&i.LeasedBy,
-		&i.Lease,
-		&i.Claims,
-		&i.LeaseExpiresAt,
-		&i.SentAt,
-		&i.MissedAt,
-		&i.VendorRequestID,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.FinishedAt,
-		&i.RequestID,
-		&i.ClientAddress,
-		&i.UserAgent,
-		&i.AlsoKeys,
-		&i.ParentOperationID,
-		&i.BatchTotal,
-		&i.BatchUnchanged,
-		&i.BatchSealed,
-		&i.BatchCancelledBy,
-		&i.BatchCancelledByID,
-		&i.BatchCancelReason,
-		&i.ActingService,
-	)
-	return i, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SettleOperationsRow
+	for rows.Next() {
+		var i SettleOperationsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.FinishedAt,
+			&i.Attempts,
+			&i.SentAt,
+			&i.MissedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const takeSealedResponse = `-- name: TakeSealedResponse :one

@@ -788,6 +788,61 @@ func (q *Queries) OpenRoutes(ctx context.Context, agentUuid uuid.UUID) ([]AgentR
 	return items, nil
 }
 
+const owner = `-- name: Owner :many
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted,
+       r.shared, r.account
+  FROM resources r
+  LEFT JOIN teams t ON t.id = r.team_id
+ WHERE r.kind = $1 AND r.uuid = $2
+`
+
+type OwnerParams struct {
+	Kind string
+	UUID uuid.UUID
+}
+
+type OwnerRow struct {
+	Kind     string
+	UUID     uuid.UUID
+	TeamID   *uuid.UUID
+	Name     string
+	TeamName string
+	Deleted  bool
+	Shared   bool
+	Account  string
+}
+
+// As Owners, for one thing of one kind, which most requests name: lists would be planned anew
+// each time.
+func (q *Queries) Owner(ctx context.Context, arg OwnerParams) ([]OwnerRow, error) {
+	rows, err := q.db.Query(ctx, owner, arg.Kind, arg.UUID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OwnerRow
+	for rows.Next() {
+		var i OwnerRow
+		if err := rows.Scan(
+			&i.Kind,
+			&i.UUID,
+			&i.TeamID,
+			&i.Name,
+			&i.TeamName,
+			&i.Deleted,
+			&i.Shared,
+			&i.Account,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const owners = `-- name: Owners :many
 SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted,
        r.shared, r.account

@@ -1,15 +1,40 @@
--- name: LockAccount :one
--- Takes the lock of the budget until the transaction ends. It leaves references to the
--- account alone (NO KEY), or each submission would wait for it. clock_timestamp, not now():
--- the wait for the lock must not date the grant back.
+-- name: LockAccount :exec
+-- Takes the lock of the budget until the transaction ends.
+SELECT FROM accounts WHERE name = @account FOR NO KEY UPDATE;
+
+-- name: AccountState :one
+-- What the account's row says, with the calls of the last windows that were given back. Asked
+-- after the lock was got: clock_timestamp and not now, or the wait would date the grant back.
 SELECT last_call, foreign_used,
        coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => @hour_seconds::double precision), false)::boolean AS foreign_is_recent,
        greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
        (opened_at IS NOT NULL)::boolean AS is_open,
-       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
-  FROM accounts
- WHERE name = @account
-   FOR NO KEY UPDATE;
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds,
+       coalesce((SELECT array_agg(c.number ORDER BY c.number DESC) FROM vendor_calls c
+                  WHERE c.account = a.name AND c.answered_at = 'epoch' AND c.number > a.last_call - @far_back), '{}')::bigint[] AS given_back
+  FROM accounts a
+ WHERE a.name = @account;
+
+-- name: CallsWithin :many
+-- Of two ranges of calls, each with a window: how many of those from first on took no room, since
+-- they were given back, how many from back on have not left the window, and in how many seconds the next one
+-- does (none: -1). See CallsLeaving for when a call leaves. Two and not a list, which would be planned anew each time.
+SELECT within.given_back, within.staying, within.seconds
+  FROM (SELECT 1 AS place, @back::bigint AS back, @first::bigint AS first, @last::bigint AS last, @window_seconds::double precision AS seconds
+         UNION ALL
+        SELECT 2, @other_back::bigint, @other_first::bigint, @other_last::bigint, @other_window_seconds::double precision) AS ranges
+ CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE c.answered_at = 'epoch' AND c.number >= ranges.first) AS given_back,
+           count(*) FILTER (WHERE leaves.seconds > 0) AS staying,
+           coalesce(min(leaves.seconds) FILTER (WHERE leaves.seconds > 0), -1)::double precision AS seconds
+      FROM vendor_calls c
+     CROSS JOIN LATERAL (
+        SELECT CASE WHEN c.answered_at IS DISTINCT FROM 'epoch' THEN extract(epoch FROM
+                   coalesce(c.answered_at, CASE WHEN c.status IS NULL THEN c.granted_at + make_interval(secs => @longest_seconds::double precision)
+                                                ELSE c.granted_at END)
+                   + make_interval(secs => ranges.seconds) - clock_timestamp()) END AS seconds) AS leaves
+     WHERE c.account = @account AND c.number >= ranges.back AND c.number <= ranges.last) AS within
+ ORDER BY ranges.place;
 
 -- name: CallsLeaving :many
 -- The calls of a range and in how many seconds each leaves the window, less than zero if it
@@ -24,13 +49,13 @@ SELECT number, (answered_at IS NOT DISTINCT FROM 'epoch')::boolean AS returned,
  WHERE account = @account AND number >= @first_number AND number <= @last_number
  ORDER BY number;
 
--- name: CountReturned :one
--- How many calls from a number on were given back.
-SELECT count(*) FROM vendor_calls WHERE account = @account AND number >= @first_number AND answered_at = 'epoch';
-
--- name: InsertCall :exec
+-- name: InsertCalls :exec
+-- Nobody's team, or operation, is the nil uuid.
 INSERT INTO vendor_calls (account, number, granted_at, purpose, method, team_id, operation_id)
-VALUES (@account, @number, clock_timestamp(), @purpose, @method, @team_id, @operation_id);
+SELECT @account, calls.number, clock_timestamp(), calls.purpose, calls.method,
+       nullif(calls.team_id, '00000000-0000-0000-0000-000000000000'), nullif(calls.operation_id, '00000000-0000-0000-0000-000000000000')
+  FROM (SELECT unnest(@numbers::bigint[]) AS number, unnest(@purposes::text[]) AS purpose, unnest(@methods::text[]) AS method,
+               unnest(@teams::uuid[]) AS team_id, unnest(@operations::uuid[]) AS operation_id) AS calls;
 
 -- name: SetLastCall :exec
 UPDATE accounts SET last_call = @last_call WHERE name = @account;
@@ -80,7 +105,7 @@ UPDATE accounts
 UPDATE accounts SET probes = probes + 1, probe_at = clock_timestamp() + make_interval(secs => @seconds::double precision)
  WHERE name = @account AND opened_at IS NOT NULL;
 
--- name: NoteSuccess :execrows
+-- name: NoteSuccess :exec
 -- The vendor answers. Touches the row, which is the lock of the budget, only where there is news.
 UPDATE accounts SET failures = 0, opened_at = NULL, opened_call = NULL, probes = 0, probe_at = NULL
  WHERE name = @account AND failures > 0;
@@ -94,11 +119,13 @@ UPDATE accounts SET probe_at = clock_timestamp() + make_interval(secs => @second
 SELECT (opened_at IS NOT NULL AND probe_at <= clock_timestamp())::boolean FROM accounts WHERE name = @account;
 
 -- name: PeekAccount :one
--- As LockAccount, without the lock: for what is told and not acted upon.
+-- As AccountState, without the lock: for what is told and not acted upon.
 SELECT last_call, foreign_used, failures, opened_at, paused_until, clock_timestamp()::timestamptz AS read_at,
        coalesce(foreign_seen_at > clock_timestamp() - make_interval(secs => @hour_seconds::double precision), false)::boolean AS foreign_is_recent,
        greatest(extract(epoch FROM paused_until - clock_timestamp()), 0)::double precision AS paused_seconds,
        (opened_at IS NOT NULL)::boolean AS is_open,
-       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds
-  FROM accounts
- WHERE name = @account;
+       greatest(extract(epoch FROM probe_at - clock_timestamp()), 0)::double precision AS probe_seconds,
+       coalesce((SELECT array_agg(c.number ORDER BY c.number DESC) FROM vendor_calls c
+                  WHERE c.account = a.name AND c.answered_at = 'epoch' AND c.number > a.last_call - @far_back), '{}')::bigint[] AS given_back
+  FROM accounts a
+ WHERE a.name = @account;

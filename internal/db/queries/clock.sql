@@ -1,3 +1,8 @@
 -- name: ClockNow :one
 -- The database's clock, which stamps rows and decides what is older.
 SELECT clock_timestamp()::timestamptz;
+
+-- name: WaitBriefly :exec
+-- For a transaction that many wait for: it gives up where another holds what it needs, so that
+-- each of them can try by itself.
+SELECT set_config('lock_timeout', '500ms', true);

@@ -6,13 +6,13 @@ SELECT t.secret_hash, extract(epoch FROM t.expires_at - now())::double precision
        p.id AS principal_id, p.kind, p.name, coalesce(p.platform_role, '')::text AS platform_role,
        (p.disabled_at IS NOT NULL)::boolean AS disabled, p.may_act_for_others,
        ARRAY(SELECT m.team_id FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::uuid[] AS team_ids,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::uuid[] AS team_ids,
        ARRAY(SELECT teams.name FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_names,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_names,
        ARRAY(SELECT m.role FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_roles,
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_roles,
        ARRAY(SELECT teams.account FROM memberships m JOIN teams ON teams.id = m.team_id
-              WHERE m.principal_id = p.id ORDER BY teams.name)::text[] AS team_accounts
+              WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::text[] AS team_accounts
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  WHERE t.id = @id;
@@ -21,7 +21,7 @@ SELECT t.secret_hash, extract(epoch FROM t.expires_at - now())::double precision
 SELECT t.id, t.name, m.role, t.account
   FROM memberships m
   JOIN teams t ON t.id = m.team_id
- WHERE m.principal_id = @principal_id
+ WHERE m.principal_id = @principal_id AND t.archived_at IS NULL
  ORDER BY t.name;
 
 -- name: PrincipalBySubject :one
@@ -54,7 +54,7 @@ ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name WHERE principal
 UPDATE principals SET may_act_for_others = @may WHERE id = @id AND kind = 'SERVICE';
 
 -- name: TeamsCalled :many
-SELECT id, name, account FROM teams WHERE name = ANY (@names::text[]);
+SELECT id, name, account FROM teams WHERE name = ANY (@names::text[]) AND archived_at IS NULL;
 
 -- name: UpsertTeam :one
 INSERT INTO teams (name) VALUES (@name)
@@ -62,7 +62,7 @@ ON CONFLICT (name) DO UPDATE SET name = excluded.name
 RETURNING id;
 
 -- name: TeamByName :one
-SELECT id, name, weight, backlog_limit, account FROM teams WHERE name = @name;
+SELECT id, name, weight, backlog_limit, account, archived_at FROM teams WHERE name = @name;
 
 -- name: TeamByID :one
 SELECT id, name, weight, backlog_limit, account FROM teams WHERE id = @id;

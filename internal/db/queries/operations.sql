@@ -1,46 +1,58 @@
--- name: ReserveStart :one
--- Start-time fair queueing: a team takes its place in the lane, where its last
--- operation finishes but never before the clock of the queue. Tells as well how full the
--- backlog of the team and that of all are, counting no further than their limits; over one,
--- no place is taken.
--- A transaction of its own, before that of the operation: the row of the team would hold up
--- the other submissions of the team until the commit. Only fairness hangs on it, so its
--- commit need not wait for the disk, and a place that nobody takes costs nothing.
-WITH loose AS MATERIALIZED (
-    SELECT set_config('synchronous_commit', 'off', true) AS setting
-), team AS (
+-- name: ReserveStarts :one
+-- Start-time fair queueing: a team takes places in the lane, from where its last operation
+-- finishes on but never before the clock of the queue, each a cost behind the one before. As
+-- many as the backlog of the team and that of all have room for, or none if that is less than
+-- at_least. Tells as well how full the two are, counting no further than their limits.
+WITH team AS (
     SELECT t.id, t.name, t.backlog_limit, 1.0::double precision / t.weight AS cost,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.team_id = t.id AND o.state = 'QUEUED'
                                    LIMIT t.backlog_limit) AS waiting) AS queued,
            (SELECT count(*) FROM (SELECT 1 FROM operations o WHERE o.account = @account AND o.state = 'QUEUED'
                                    LIMIT @backlog::integer) AS waiting) AS queued_by_all
       FROM teams t WHERE t.id = @team_id
+), room AS (
+    SELECT team.id, team.cost, least(@places::bigint, team.backlog_limit - team.queued, (@backlog) - team.queued_by_all)::bigint AS places
+      FROM team
 ), reserved AS (
     INSERT INTO fair_teams AS f (account, lane, team_id, virtual_finish)
-    SELECT c.account, c.lane, team.id, c.virtual_time + team.cost
-      FROM fair_clocks c, team, loose
-     WHERE c.account = @account AND c.lane = @lane AND loose.setting = 'off'
-       AND team.queued < team.backlog_limit AND team.queued_by_all < @backlog
+    SELECT c.account, c.lane, room.id, c.virtual_time + room.cost * room.places
+      FROM fair_clocks c, room
+     WHERE c.account = @account AND c.lane = @lane AND room.places >= greatest(@at_least::bigint, 1)
     ON CONFLICT (account, lane, team_id) DO UPDATE
        SET virtual_finish = greatest(f.virtual_finish,
                (SELECT c.virtual_time FROM fair_clocks c WHERE c.account = f.account AND c.lane = f.lane))
-               + (SELECT cost FROM team)
+               + (SELECT room.cost * room.places FROM room)
     RETURNING f.virtual_finish
 )
-SELECT coalesce(reserved.virtual_finish - team.cost, 0)::double precision AS virtual_start, team.name, team.queued, team.backlog_limit,
-       team.queued_by_all
-  FROM team LEFT JOIN reserved ON true;
+SELECT coalesce(reserved.virtual_finish - team.cost * room.places, 0)::double precision AS virtual_start,
+       (CASE WHEN reserved.virtual_finish IS NULL THEN 0 ELSE room.places END)::bigint AS places,
+       team.cost::double precision AS cost, team.name, team.queued, team.backlog_limit, team.queued_by_all
+  FROM team CROSS JOIN room LEFT JOIN reserved ON true;
 
--- name: InsertOperation :one
--- No row: the idempotency key is taken.
+-- name: InsertOperations :many
+-- Several at once, in their order. What has none of something has the nil uuid, or an empty text.
+-- Those are not answered whose idempotency key is taken.
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
        expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service)
-VALUES (@id, @account, @team_id, @principal_id, @actor, @method, @resource_kind, @resource_uuid, @resource_name,
-       @parent_kind, @parent_uuid, @order_key, @also_keys, @idempotency_key, @request_digest, @request, @sealed_request, @reason,
-       @expected_version, @lane, @virtual_start, @request_id, @client_address, @user_agent, @acting_service)
+SELECT o.id, @account, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-000000000000'), o.actor, o.method, o.resource_kind,
+       nullif(o.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_name, o.parent_kind,
+       nullif(o.parent_uuid, '00000000-0000-0000-0000-000000000000'), o.order_key, string_to_array(o.also_keys, ','),
+       nullif(o.idempotency_key, ''), o.request_digest, o.request, nullif(o.sealed_request, ''), o.reason,
+       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, '')
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@team_ids::uuid[]) AS team_id, unnest(@principal_ids::uuid[]) AS principal_id,
+               unnest(@actors::text[]) AS actor, unnest(@methods::text[]) AS method, unnest(@resource_kinds::text[]) AS resource_kind,
+               unnest(@resource_uuids::uuid[]) AS resource_uuid, unnest(@resource_names::text[]) AS resource_name,
+               unnest(@parent_kinds::text[]) AS parent_kind, unnest(@parent_uuids::uuid[]) AS parent_uuid,
+               unnest(@order_keys::text[]) AS order_key, unnest(@also_keys::text[]) AS also_keys,
+               unnest(@idempotency_keys::text[]) AS idempotency_key, unnest(@request_digests::bytea[]) AS request_digest,
+               unnest(@requests::bytea[]) AS request, unnest(@sealed_requests::bytea[]) AS sealed_request, unnest(@reasons::text[]) AS reason,
+               unnest(@expected_versions::text[]) AS expected_version, unnest(@lanes::smallint[]) AS lane,
+               unnest(@virtual_starts::double precision[]) AS virtual_start, unnest(@request_ids::text[]) AS request_id,
+               unnest(@client_addresses::text[]) AS client_address, unnest(@user_agents::text[]) AS user_agent,
+                unnest(@acting_services::text[]) AS acting_service) AS o
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING *;
+RETURNING id, number, created_at, available_at;
 
 -- name: OperationByKey :one
 SELECT * FROM operations WHERE team_id = @team_id AND idempotency_key = @idempotency_key;
@@ -82,17 +94,21 @@ RETURNING operations.*;
 -- its keys at once or none of them, and two cannot wait for each other. That no two run
 -- with a shared key is for the lock of the budget, under which all claims are made one
 -- after the other; the unique index sees to the order keys alone.
--- OFFSET 0 keeps the last condition a look-up by index for each: joined, the planner goes
--- through the whole table for it.
+-- Those of the methods named at_once, about which nothing is left to be asked, are marked as sent:
+-- it spares them a commit of their own, but this one must be durable then.
+-- OFFSET 0 keeps conditions a look-up by index for each: joined, the planner goes through
+-- the whole table for them, or through all that waits or runs.
 WITH picked AS MATERIALIZED (
-    SELECT o.id FROM operations o
+    SELECT o.id, coalesce(o.method = ANY (@at_once::text[]), false) AND o.sealed_request IS NULL AND o.expected_version = ''
+                 AND (o.parent_operation_id IS NULL OR o.claims = 0) AS ready
+      FROM operations o
      WHERE o.account = @account AND o.state = 'QUEUED' AND o.available_at <= clock_timestamp()
        AND o.lane >= @lowest_lane AND o.created_at <= clock_timestamp() - make_interval(secs => @waited_seconds::double precision)
        AND NOT EXISTS (SELECT 1 FROM operations r
-                        WHERE r.account = o.account AND r.order_key = o.order_key AND r.state = 'RUNNING')
+                        WHERE r.account = o.account AND r.order_key = o.order_key AND r.state = 'RUNNING' OFFSET 0)
        AND NOT EXISTS (SELECT 1 FROM operations q
                         WHERE q.account = o.account AND q.order_key = o.order_key AND q.state = 'QUEUED'
-                          AND q.number < o.number)
+                          AND q.number < o.number OFFSET 0)
        AND (o.also_keys = '{}' OR NOT EXISTS
                (SELECT 1 FROM operations r WHERE r.account = o.account AND r.order_key = ANY (o.also_keys) AND r.state = 'RUNNING')
            AND NOT EXISTS
@@ -108,15 +124,21 @@ WITH picked AS MATERIALIZED (
 )
 UPDATE operations
    SET state = 'RUNNING', lease = gen_random_uuid(), claims = claims + 1, leased_by = @worker, started_at = clock_timestamp(),
-       lease_expires_at = clock_timestamp() + make_interval(secs => @lease_seconds::double precision)
+       lease_expires_at = clock_timestamp() + make_interval(secs => @lease_seconds::double precision),
+       sent_at = CASE WHEN picked.ready THEN clock_timestamp() END, attempts = attempts + picked.ready::integer
   FROM picked
  WHERE operations.id = picked.id
 RETURNING operations.*;
 
--- name: OthersGoFirst :one
--- Whether something waits in a more urgent lane.
-SELECT EXISTS (SELECT 1 FROM operations
-                WHERE account = @account AND state = 'QUEUED' AND lane < @lane AND available_at <= clock_timestamp());
+-- name: AgedLanes :many
+-- The lanes in which something has waited for so long, while something waits in a more urgent one.
+SELECT lanes.lane::smallint AS lane
+  FROM generate_series(2, 3) AS lanes(lane)
+ WHERE EXISTS (SELECT 1 FROM operations o
+                WHERE o.account = @account AND o.state = 'QUEUED' AND o.lane = lanes.lane AND o.available_at <= clock_timestamp()
+                  AND o.created_at <= clock_timestamp() - make_interval(secs => @waited_seconds::double precision))
+   AND EXISTS (SELECT 1 FROM operations o
+                WHERE o.account = @account AND o.state = 'QUEUED' AND o.lane < lanes.lane AND o.available_at <= clock_timestamp());
 
 -- name: AdvanceClock :exec
 UPDATE fair_clocks SET virtual_time = greatest(virtual_time, @virtual_time::double precision)
@@ -133,7 +155,7 @@ SELECT coalesce(extract(epoch FROM min(due) - clock_timestamp()), -1)::double pr
 -- Answers the leases still held.
 UPDATE operations
    SET lease_expires_at = clock_timestamp() + make_interval(secs => @lease_seconds::double precision)
- WHERE lease = ANY (@leases::uuid[]) AND id = ANY (@ids::uuid[]) AND state = 'RUNNING'
+ WHERE lease = ANY (@leases::uuid[]) AND id = ANY (@ids::uuid[]) AND lease_expires_at IS NOT NULL
 RETURNING id;
 
 -- name: MarkSent :execrows
@@ -160,14 +182,20 @@ UPDATE operations
        lease_expires_at = clock_timestamp() + make_interval(secs => @delay_seconds::double precision)
  WHERE id = @id AND lease = @lease AND state = 'RUNNING';
 
--- name: SettleOperation :one
--- No row: the lease is lost.
-UPDATE operations
-   SET state = @state, response = @response, sealed_response = @sealed_response, error = @error, sealed_request = NULL,
-       resource_uuid = coalesce(@resource_uuid, resource_uuid), vendor_request_id = @vendor_request_id,
-       leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
- WHERE id = @id AND lease = @lease AND state = 'RUNNING'
-RETURNING *;
+-- name: SettleOperations :many
+-- Several at once. What is not answered has lost its lease. The nil uuid stands for none. What runs
+-- has a time at which its lease ends; asked for its state, the planner would go through all that
+-- runs.
+UPDATE operations AS o
+   SET state = s.state, response = s.response, sealed_response = s.sealed_response, error = s.error, sealed_request = NULL,
+       resource_uuid = coalesce(nullif(s.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_uuid),
+       vendor_request_id = s.vendor_request_id, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@leases::uuid[]) AS lease, unnest(@states::text[]) AS state,
+               unnest(@responses::bytea[]) AS response, unnest(@sealed_responses::bytea[]) AS sealed_response,
+               unnest(@errors::bytea[]) AS error, unnest(@resource_uuids::uuid[]) AS resource_uuid,
+               unnest(@vendor_request_ids::text[]) AS vendor_request_id) AS s
+ WHERE o.id = s.id AND o.lease = s.lease AND o.lease_expires_at IS NOT NULL
+RETURNING o.id, o.finished_at, o.attempts, o.sent_at, o.missed_at;
 
 -- name: CancelOperation :one
 -- No row: it has ended, or the vendor may have seen it.

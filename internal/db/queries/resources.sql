@@ -24,6 +24,15 @@ SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_nam
   LEFT JOIN teams t ON t.id = r.team_id
  WHERE r.kind = ANY (@kinds::text[]) AND r.uuid = ANY (@uuids::uuid[]);
 
+-- name: Owner :many
+-- As Owners, for one thing of one kind, which most requests name: lists would be planned anew
+-- each time.
+SELECT r.kind, r.uuid, r.team_id, r.name, coalesce(t.name, '')::text AS team_name, (r.deleted_at IS NOT NULL)::boolean AS deleted,
+       r.shared, r.account
+  FROM resources r
+  LEFT JOIN teams t ON t.id = r.team_id
+ WHERE r.kind = @kind AND r.uuid = @uuid;
+
 -- name: OwnersByName :many
 -- The same for everything of a name. Requests name the vendor's models by their ids, not by
 -- the names that they are shown under. What is called by its uuid is meant as well.

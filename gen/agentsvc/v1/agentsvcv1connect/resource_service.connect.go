@@ -39,6 +39,24 @@ const (
 	// ResourceServiceClaimResourceProcedure is the fully-qualified name of the ResourceService's
 	// ClaimResource RPC.
 	ResourceServiceClaimResourceProcedure = "/agentsvc.v1.ResourceService/ClaimResource"
+	// ResourceServiceTransferResourceProcedure is the fully-qualified name of the ResourceService's
+	// TransferResource RPC.
+	ResourceServiceTransferResourceProcedure = "/agentsvc.v1.ResourceService/TransferResource"
+	// ResourceServiceAcceptTransferProcedure is the fully-qualified name of the ResourceService's
+	// AcceptTransfer RPC.
+	ResourceServiceAcceptTransferProcedure = "/agentsvc.v1.ResourceService/AcceptTransfer"
+	// ResourceServiceDeclineTransferProcedure is the fully-qualified name of the ResourceService's
+	// DeclineTransfer RPC.
+	ResourceServiceDeclineTransferProcedure = "/agentsvc.v1.ResourceService/DeclineTransfer"
+	// ResourceServiceListTransfersProcedure is the fully-qualified name of the ResourceService's
+	// ListTransfers RPC.
+	ResourceServiceListTransfersProcedure = "/agentsvc.v1.ResourceService/ListTransfers"
+	// ResourceServiceReleaseResourceProcedure is the fully-qualified name of the ResourceService's
+	// ReleaseResource RPC.
+	ResourceServiceReleaseResourceProcedure = "/agentsvc.v1.ResourceService/ReleaseResource"
+	// ResourceServiceListResourceOwnersProcedure is the fully-qualified name of the ResourceService's
+	// ListResourceOwners RPC.
+	ResourceServiceListResourceOwnersProcedure = "/agentsvc.v1.ResourceService/ListResourceOwners"
 )
 
 // ResourceServiceClient is a client for the agentsvc.v1.ResourceService service.
@@ -49,6 +67,19 @@ type ResourceServiceClient interface {
 	// ClaimResource gives a resource that belongs to no team to one. Administrators only. One that has an
 	// owner is refused with FAILED_PRECONDITION; claiming it for the same team again changes nothing.
 	ClaimResource(context.Context, *v1.ClaimResourceRequest) (*v1.ClaimResourceResponse, error)
+	// TransferResource gives a resource, with its parts, to another team. If the caller owns that one, too, or is an
+	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it.
+	TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error)
+	// AcceptTransfer takes what another team gives. FAILED_PRECONDITION if it is theirs no more, or the transfer has ended.
+	AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error)
+	// DeclineTransfer ends a transfer without effect: for owners of either team.
+	DeclineTransfer(context.Context, *v1.DeclineTransferRequest) (*v1.DeclineTransferResponse, error)
+	// ListTransfers answers what was given to a team, and what it gave, the newest first.
+	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
+	// ReleaseResource has a resource, with its parts, belong to no team any more: administrators alone can change it then.
+	ReleaseResource(context.Context, *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error)
+	// ListResourceOwners answers who has owned a resource since when, the latest first.
+	ListResourceOwners(context.Context, *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error)
 }
 
 // NewResourceServiceClient constructs a client for the agentsvc.v1.ResourceService service. By
@@ -75,13 +106,57 @@ func NewResourceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(resourceServiceMethods.ByName("ClaimResource")),
 			connect.WithClientOptions(opts...),
 		),
+		transferResource: connect.NewClient[v1.TransferResourceRequest, v1.TransferResourceResponse](
+			httpClient,
+			baseURL+ResourceServiceTransferResourceProcedure,
+			connect.WithSchema(resourceServiceMethods.ByName("TransferResource")),
+			connect.WithClientOptions(opts...),
+		),
+		acceptTransfer: connect.NewClient[v1.AcceptTransferRequest, v1.AcceptTransferResponse](
+			httpClient,
+			baseURL+ResourceServiceAcceptTransferProcedure,
+			connect.WithSchema(resourceServiceMethods.ByName("AcceptTransfer")),
+			connect.WithClientOptions(opts...),
+		),
+		declineTransfer: connect.NewClient[v1.DeclineTransferRequest, v1.DeclineTransferResponse](
+			httpClient,
+			baseURL+ResourceServiceDeclineTransferProcedure,
+			connect.WithSchema(resourceServiceMethods.ByName("DeclineTransfer")),
+			connect.WithClientOptions(opts...),
+		),
+		listTransfers: connect.NewClient[v1.ListTransfersRequest, v1.ListTransfersResponse](
+			httpClient,
+			baseURL+ResourceServiceListTransfersProcedure,
+			connect.WithSchema(resourceServiceMethods.ByName("ListTransfers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		releaseResource: connect.NewClient[v1.ReleaseResourceRequest, v1.ReleaseResourceResponse](
+			httpClient,
+			baseURL+ResourceServiceReleaseResourceProcedure,
+			connect.WithSchema(resourceServiceMethods.ByName("ReleaseResource")),
+			connect.WithClientOptions(opts...),
+		),
+		listResourceOwners: connect.NewClient[v1.ListResourceOwnersRequest, v1.ListResourceOwnersResponse](
+			httpClient,
+			baseURL+ResourceServiceListResourceOwnersProcedure,
+			connect.WithSchema(resourceServiceMethods.ByName("ListResourceOwners")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // resourceServiceClient implements ResourceServiceClient.
 type resourceServiceClient struct {
-	listResources *connect.Client[v1.ListResourcesRequest, v1.ListResourcesResponse]
-	claimResource *connect.Client[v1.ClaimResourceRequest, v1.ClaimResourceResponse]
+	listResources      *connect.Client[v1.ListResourcesRequest, v1.ListResourcesResponse]
+	claimResource      *connect.Client[v1.ClaimResourceRequest, v1.ClaimResourceResponse]
+	transferResource   *connect.Client[v1.TransferResourceRequest, v1.TransferResourceResponse]
+	acceptTransfer     *connect.Client[v1.AcceptTransferRequest, v1.AcceptTransferResponse]
+	declineTransfer    *connect.Client[v1.DeclineTransferRequest, v1.DeclineTransferResponse]
+	listTransfers      *connect.Client[v1.ListTransfersRequest, v1.ListTransfersResponse]
+	releaseResource    *connect.Client[v1.ReleaseResourceRequest, v1.ReleaseResourceResponse]
+	listResourceOwners *connect.Client[v1.ListResourceOwnersRequest, v1.ListResourceOwnersResponse]
 }
 
 // ListResources calls agentsvc.v1.ResourceService.ListResources.
@@ -102,6 +177,60 @@ func (c *resourceServiceClient) ClaimResource(ctx context.Context, req *v1.Claim
 	return nil, err
 }
 
+// TransferResource calls agentsvc.v1.ResourceService.TransferResource.
+func (c *resourceServiceClient) TransferResource(ctx context.Context, req *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error) {
+	response, err := c.transferResource.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AcceptTransfer calls agentsvc.v1.ResourceService.AcceptTransfer.
+func (c *resourceServiceClient) AcceptTransfer(ctx context.Context, req *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error) {
+	response, err := c.acceptTransfer.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeclineTransfer calls agentsvc.v1.ResourceService.DeclineTransfer.
+func (c *resourceServiceClient) DeclineTransfer(ctx context.Context, req *v1.DeclineTransferRequest) (*v1.DeclineTransferResponse, error) {
+	response, err := c.declineTransfer.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListTransfers calls agentsvc.v1.ResourceService.ListTransfers.
+func (c *resourceServiceClient) ListTransfers(ctx context.Context, req *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error) {
+	response, err := c.listTransfers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReleaseResource calls agentsvc.v1.ResourceService.ReleaseResource.
+func (c *resourceServiceClient) ReleaseResource(ctx context.Context, req *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error) {
+	response, err := c.releaseResource.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListResourceOwners calls agentsvc.v1.ResourceService.ListResourceOwners.
+func (c *resourceServiceClient) ListResourceOwners(ctx context.Context, req *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error) {
+	response, err := c.listResourceOwners.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ResourceServiceHandler is an implementation of the agentsvc.v1.ResourceService service.
 type ResourceServiceHandler interface {
 	// ListResources answers what the caller may see of any kind, ordered by kind and uuid. What belongs to
@@ -110,6 +239,19 @@ type ResourceServiceHandler interface {
 	// ClaimResource gives a resource that belongs to no team to one. Administrators only. One that has an
 	// owner is refused with FAILED_PRECONDITION; claiming it for the same team again changes nothing.
 	ClaimResource(context.Context, *v1.ClaimResourceRequest) (*v1.ClaimResourceResponse, error)
+	// TransferResource gives a resource, with its parts, to another team. If the caller owns that one, too, or is an
+	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it.
+	TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error)
+	// AcceptTransfer takes what another team gives. FAILED_PRECONDITION if it is theirs no more, or the transfer has ended.
+	AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error)
+	// DeclineTransfer ends a transfer without effect: for owners of either team.
+	DeclineTransfer(context.Context, *v1.DeclineTransferRequest) (*v1.DeclineTransferResponse, error)
+	// ListTransfers answers what was given to a team, and what it gave, the newest first.
+	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
+	// ReleaseResource has a resource, with its parts, belong to no team any more: administrators alone can change it then.
+	ReleaseResource(context.Context, *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error)
+	// ListResourceOwners answers who has owned a resource since when, the latest first.
+	ListResourceOwners(context.Context, *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error)
 }
 
 // NewResourceServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -132,12 +274,62 @@ func NewResourceServiceHandler(svc ResourceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(resourceServiceMethods.ByName("ClaimResource")),
 		connect.WithHandlerOptions(opts...),
 	)
+	resourceServiceTransferResourceHandler := connect.NewUnaryHandlerSimple(
+		ResourceServiceTransferResourceProcedure,
+		svc.TransferResource,
+		connect.WithSchema(resourceServiceMethods.ByName("TransferResource")),
+		connect.WithHandlerOptions(opts...),
+	)
+	resourceServiceAcceptTransferHandler := connect.NewUnaryHandlerSimple(
+		ResourceServiceAcceptTransferProcedure,
+		svc.AcceptTransfer,
+		connect.WithSchema(resourceServiceMethods.ByName("AcceptTransfer")),
+		connect.WithHandlerOptions(opts...),
+	)
+	resourceServiceDeclineTransferHandler := connect.NewUnaryHandlerSimple(
+		ResourceServiceDeclineTransferProcedure,
+		svc.DeclineTransfer,
+		connect.WithSchema(resourceServiceMethods.ByName("DeclineTransfer")),
+		connect.WithHandlerOptions(opts...),
+	)
+	resourceServiceListTransfersHandler := connect.NewUnaryHandlerSimple(
+		ResourceServiceListTransfersProcedure,
+		svc.ListTransfers,
+		connect.WithSchema(resourceServiceMethods.ByName("ListTransfers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	resourceServiceReleaseResourceHandler := connect.NewUnaryHandlerSimple(
+		ResourceServiceReleaseResourceProcedure,
+		svc.ReleaseResource,
+		connect.WithSchema(resourceServiceMethods.ByName("ReleaseResource")),
+		connect.WithHandlerOptions(opts...),
+	)
+	resourceServiceListResourceOwnersHandler := connect.NewUnaryHandlerSimple(
+		ResourceServiceListResourceOwnersProcedure,
+		svc.ListResourceOwners,
+		connect.WithSchema(resourceServiceMethods.ByName("ListResourceOwners")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agentsvc.v1.ResourceService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ResourceServiceListResourcesProcedure:
 			resourceServiceListResourcesHandler.ServeHTTP(w, r)
 		case ResourceServiceClaimResourceProcedure:
 			resourceServiceClaimResourceHandler.ServeHTTP(w, r)
+		case ResourceServiceTransferResourceProcedure:
+			resourceServiceTransferResourceHandler.ServeHTTP(w, r)
+		case ResourceServiceAcceptTransferProcedure:
+			resourceServiceAcceptTransferHandler.ServeHTTP(w, r)
+		case ResourceServiceDeclineTransferProcedure:
+			resourceServiceDeclineTransferHandler.ServeHTTP(w, r)
+		case ResourceServiceListTransfersProcedure:
+			resourceServiceListTransfersHandler.ServeHTTP(w, r)
+		case ResourceServiceReleaseResourceProcedure:
+			resourceServiceReleaseResourceHandler.ServeHTTP(w, r)
+		case ResourceServiceListResourceOwnersProcedure:
+			resourceServiceListResourceOwnersHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -153,4 +345,28 @@ func (UnimplementedResourceServiceHandler) ListResources(context.Context, *v1.Li
 
 func (UnimplementedResourceServiceHandler) ClaimResource(context.Context, *v1.ClaimResourceRequest) (*v1.ClaimResourceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.ClaimResource is not implemented"))
+}
+
+func (UnimplementedResourceServiceHandler) TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.TransferResource is not implemented"))
+}
+
+func (UnimplementedResourceServiceHandler) AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.AcceptTransfer is not implemented"))
+}
+
+func (UnimplementedResourceServiceHandler) DeclineTransfer(context.Context, *v1.DeclineTransferRequest) (*v1.DeclineTransferResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.DeclineTransfer is not implemented"))
+}
+
+func (UnimplementedResourceServiceHandler) ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.ListTransfers is not implemented"))
+}
+
+func (UnimplementedResourceServiceHandler) ReleaseResource(context.Context, *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.ReleaseResource is not implemented"))
+}
+
+func (UnimplementedResourceServiceHandler) ListResourceOwners(context.Context, *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.ListResourceOwners is not implemented"))
 }

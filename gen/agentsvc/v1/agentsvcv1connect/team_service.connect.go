@@ -35,12 +35,79 @@ const (
 const (
 	// TeamServiceWhoAmIProcedure is the fully-qualified name of the TeamService's WhoAmI RPC.
 	TeamServiceWhoAmIProcedure = "/agentsvc.v1.TeamService/WhoAmI"
+	// TeamServiceCreateTeamProcedure is the fully-qualified name of the TeamService's CreateTeam RPC.
+	TeamServiceCreateTeamProcedure = "/agentsvc.v1.TeamService/CreateTeam"
+	// TeamServiceGetTeamProcedure is the fully-qualified name of the TeamService's GetTeam RPC.
+	TeamServiceGetTeamProcedure = "/agentsvc.v1.TeamService/GetTeam"
+	// TeamServiceListTeamsProcedure is the fully-qualified name of the TeamService's ListTeams RPC.
+	TeamServiceListTeamsProcedure = "/agentsvc.v1.TeamService/ListTeams"
+	// TeamServiceUpdateTeamProcedure is the fully-qualified name of the TeamService's UpdateTeam RPC.
+	TeamServiceUpdateTeamProcedure = "/agentsvc.v1.TeamService/UpdateTeam"
+	// TeamServiceSetTeamApprovalsProcedure is the fully-qualified name of the TeamService's
+	// SetTeamApprovals RPC.
+	TeamServiceSetTeamApprovalsProcedure = "/agentsvc.v1.TeamService/SetTeamApprovals"
+	// TeamServiceArchiveTeamProcedure is the fully-qualified name of the TeamService's ArchiveTeam RPC.
+	TeamServiceArchiveTeamProcedure = "/agentsvc.v1.TeamService/ArchiveTeam"
+	// TeamServiceListMembersProcedure is the fully-qualified name of the TeamService's ListMembers RPC.
+	TeamServiceListMembersProcedure = "/agentsvc.v1.TeamService/ListMembers"
+	// TeamServiceSetMemberProcedure is the fully-qualified name of the TeamService's SetMember RPC.
+	TeamServiceSetMemberProcedure = "/agentsvc.v1.TeamService/SetMember"
+	// TeamServiceRemoveMemberProcedure is the fully-qualified name of the TeamService's RemoveMember
+	// RPC.
+	TeamServiceRemoveMemberProcedure = "/agentsvc.v1.TeamService/RemoveMember"
+	// TeamServiceCreateServiceTokenProcedure is the fully-qualified name of the TeamService's
+	// CreateServiceToken RPC.
+	TeamServiceCreateServiceTokenProcedure = "/agentsvc.v1.TeamService/CreateServiceToken"
+	// TeamServiceListServiceTokensProcedure is the fully-qualified name of the TeamService's
+	// ListServiceTokens RPC.
+	TeamServiceListServiceTokensProcedure = "/agentsvc.v1.TeamService/ListServiceTokens"
+	// TeamServiceRevokeServiceTokenProcedure is the fully-qualified name of the TeamService's
+	// RevokeServiceToken RPC.
+	TeamServiceRevokeServiceTokenProcedure = "/agentsvc.v1.TeamService/RevokeServiceToken"
+	// TeamServiceFreezeProcedure is the fully-qualified name of the TeamService's Freeze RPC.
+	TeamServiceFreezeProcedure = "/agentsvc.v1.TeamService/Freeze"
+	// TeamServiceUnfreezeProcedure is the fully-qualified name of the TeamService's Unfreeze RPC.
+	TeamServiceUnfreezeProcedure = "/agentsvc.v1.TeamService/Unfreeze"
 )
 
 // TeamServiceClient is a client for the agentsvc.v1.TeamService service.
 type TeamServiceClient interface {
 	// WhoAmI answers who the caller is to this service and what they may do.
 	WhoAmI(context.Context, *v1.WhoAmIRequest) (*v1.WhoAmIResponse, error)
+	// CreateTeam makes a team. ALREADY_EXISTS if there is one of the name, archived or not.
+	CreateTeam(context.Context, *v1.CreateTeamRequest) (*v1.CreateTeamResponse, error)
+	// GetTeam answers a team.
+	GetTeam(context.Context, *v1.GetTeamRequest) (*v1.GetTeamResponse, error)
+	// ListTeams answers the caller's teams by name; all of them to auditors and administrators.
+	ListTeams(context.Context, *v1.ListTeamsRequest) (*v1.ListTeamsResponse, error)
+	// UpdateTeam sets what administrators decide of a team: what is in the mask.
+	UpdateTeam(context.Context, *v1.UpdateTeamRequest) (*v1.UpdateTeamResponse, error)
+	// SetTeamApprovals says which of a team's changes wait for a second owner; none do at first.
+	SetTeamApprovals(context.Context, *v1.SetTeamApprovalsRequest) (*v1.SetTeamApprovalsResponse, error)
+	// ArchiveTeam ends a team that owns nothing any more and has no change under way: else FAILED_PRECONDITION says what
+	// is left. Its members lose their roles in it, and its name is not given again.
+	ArchiveTeam(context.Context, *v1.ArchiveTeamRequest) (*v1.ArchiveTeamResponse, error)
+	// ListMembers answers who belongs to a team, by name.
+	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
+	// SetMember gives somebody a role in a team, in place of the one they had there. The last owner keeps theirs:
+	// FAILED_PRECONDITION.
+	SetMember(context.Context, *v1.SetMemberRequest) (*v1.SetMemberResponse, error)
+	// RemoveMember takes somebody's role in a team away; the last owner's not: FAILED_PRECONDITION. Repeating it is
+	// NOT_FOUND.
+	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
+	// CreateServiceToken makes a token for a service of the team, and the service if it is new. The token is in this
+	// answer alone. A service is the team's that made it first, and no other team makes tokens for it: FAILED_PRECONDITION.
+	CreateServiceToken(context.Context, *v1.CreateServiceTokenRequest) (*v1.CreateServiceTokenResponse, error)
+	// ListServiceTokens answers the tokens of the team's services, the newest first, with those that are refused by now.
+	ListServiceTokens(context.Context, *v1.ListServiceTokensRequest) (*v1.ListServiceTokensResponse, error)
+	// RevokeServiceToken ends a token of one of the team's services: within a second it is refused on every replica.
+	// Revoking it again changes nothing.
+	RevokeServiceToken(context.Context, *v1.RevokeServiceTokenRequest) (*v1.RevokeServiceTokenResponse, error)
+	// Freeze keeps everybody from changing what a team owns, or anything at all. What is queued waits; what was sent
+	// already is followed to its end. Reads go on. Freezing what is frozen changes nothing.
+	Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error)
+	// Unfreeze ends that; what waited goes on. NOT_FOUND if nothing is frozen.
+	Unfreeze(context.Context, *v1.UnfreezeRequest) (*v1.UnfreezeResponse, error)
 }
 
 // NewTeamServiceClient constructs a client for the agentsvc.v1.TeamService service. By default, it
@@ -61,12 +128,114 @@ func NewTeamServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		createTeam: connect.NewClient[v1.CreateTeamRequest, v1.CreateTeamResponse](
+			httpClient,
+			baseURL+TeamServiceCreateTeamProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("CreateTeam")),
+			connect.WithClientOptions(opts...),
+		),
+		getTeam: connect.NewClient[v1.GetTeamRequest, v1.GetTeamResponse](
+			httpClient,
+			baseURL+TeamServiceGetTeamProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("GetTeam")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listTeams: connect.NewClient[v1.ListTeamsRequest, v1.ListTeamsResponse](
+			httpClient,
+			baseURL+TeamServiceListTeamsProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("ListTeams")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		updateTeam: connect.NewClient[v1.UpdateTeamRequest, v1.UpdateTeamResponse](
+			httpClient,
+			baseURL+TeamServiceUpdateTeamProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("UpdateTeam")),
+			connect.WithClientOptions(opts...),
+		),
+		setTeamApprovals: connect.NewClient[v1.SetTeamApprovalsRequest, v1.SetTeamApprovalsResponse](
+			httpClient,
+			baseURL+TeamServiceSetTeamApprovalsProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("SetTeamApprovals")),
+			connect.WithClientOptions(opts...),
+		),
+		archiveTeam: connect.NewClient[v1.ArchiveTeamRequest, v1.ArchiveTeamResponse](
+			httpClient,
+			baseURL+TeamServiceArchiveTeamProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("ArchiveTeam")),
+			connect.WithClientOptions(opts...),
+		),
+		listMembers: connect.NewClient[v1.ListMembersRequest, v1.ListMembersResponse](
+			httpClient,
+			baseURL+TeamServiceListMembersProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("ListMembers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		setMember: connect.NewClient[v1.SetMemberRequest, v1.SetMemberResponse](
+			httpClient,
+			baseURL+TeamServiceSetMemberProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("SetMember")),
+			connect.WithClientOptions(opts...),
+		),
+		removeMember: connect.NewClient[v1.RemoveMemberRequest, v1.RemoveMemberResponse](
+			httpClient,
+			baseURL+TeamServiceRemoveMemberProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("RemoveMember")),
+			connect.WithClientOptions(opts...),
+		),
+		createServiceToken: connect.NewClient[v1.CreateServiceTokenRequest, v1.CreateServiceTokenResponse](
+			httpClient,
+			baseURL+TeamServiceCreateServiceTokenProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("CreateServiceToken")),
+			connect.WithClientOptions(opts...),
+		),
+		listServiceTokens: connect.NewClient[v1.ListServiceTokensRequest, v1.ListServiceTokensResponse](
+			httpClient,
+			baseURL+TeamServiceListServiceTokensProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("ListServiceTokens")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		revokeServiceToken: connect.NewClient[v1.RevokeServiceTokenRequest, v1.RevokeServiceTokenResponse](
+			httpClient,
+			baseURL+TeamServiceRevokeServiceTokenProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("RevokeServiceToken")),
+			connect.WithClientOptions(opts...),
+		),
+		freeze: connect.NewClient[v1.FreezeRequest, v1.FreezeResponse](
+			httpClient,
+			baseURL+TeamServiceFreezeProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("Freeze")),
+			connect.WithClientOptions(opts...),
+		),
+		unfreeze: connect.NewClient[v1.UnfreezeRequest, v1.UnfreezeResponse](
+			httpClient,
+			baseURL+TeamServiceUnfreezeProcedure,
+			connect.WithSchema(teamServiceMethods.ByName("Unfreeze")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // teamServiceClient implements TeamServiceClient.
 type teamServiceClient struct {
-	whoAmI *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
+	whoAmI             *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
+	createTeam         *connect.Client[v1.CreateTeamRequest, v1.CreateTeamResponse]
+	getTeam            *connect.Client[v1.GetTeamRequest, v1.GetTeamResponse]
+	listTeams          *connect.Client[v1.ListTeamsRequest, v1.ListTeamsResponse]
+	updateTeam         *connect.Client[v1.UpdateTeamRequest, v1.UpdateTeamResponse]
+	setTeamApprovals   *connect.Client[v1.SetTeamApprovalsRequest, v1.SetTeamApprovalsResponse]
+	archiveTeam        *connect.Client[v1.ArchiveTeamRequest, v1.ArchiveTeamResponse]
+	listMembers        *connect.Client[v1.ListMembersRequest, v1.ListMembersResponse]
+	setMember          *connect.Client[v1.SetMemberRequest, v1.SetMemberResponse]
+	removeMember       *connect.Client[v1.RemoveMemberRequest, v1.RemoveMemberResponse]
+	createServiceToken *connect.Client[v1.CreateServiceTokenRequest, v1.CreateServiceTokenResponse]
+	listServiceTokens  *connect.Client[v1.ListServiceTokensRequest, v1.ListServiceTokensResponse]
+	revokeServiceToken *connect.Client[v1.RevokeServiceTokenRequest, v1.RevokeServiceTokenResponse]
+	freeze             *connect.Client[v1.FreezeRequest, v1.FreezeResponse]
+	unfreeze           *connect.Client[v1.UnfreezeRequest, v1.UnfreezeResponse]
 }
 
 // WhoAmI calls agentsvc.v1.TeamService.WhoAmI.
@@ -78,10 +247,170 @@ func (c *teamServiceClient) WhoAmI(ctx context.Context, req *v1.WhoAmIRequest) (
 	return nil, err
 }
 
+// CreateTeam calls agentsvc.v1.TeamService.CreateTeam.
+func (c *teamServiceClient) CreateTeam(ctx context.Context, req *v1.CreateTeamRequest) (*v1.CreateTeamResponse, error) {
+	response, err := c.createTeam.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetTeam calls agentsvc.v1.TeamService.GetTeam.
+func (c *teamServiceClient) GetTeam(ctx context.Context, req *v1.GetTeamRequest) (*v1.GetTeamResponse, error) {
+	response, err := c.getTeam.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListTeams calls agentsvc.v1.TeamService.ListTeams.
+func (c *teamServiceClient) ListTeams(ctx context.Context, req *v1.ListTeamsRequest) (*v1.ListTeamsResponse, error) {
+	response, err := c.listTeams.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UpdateTeam calls agentsvc.v1.TeamService.UpdateTeam.
+func (c *teamServiceClient) UpdateTeam(ctx context.Context, req *v1.UpdateTeamRequest) (*v1.UpdateTeamResponse, error) {
+	response, err := c.updateTeam.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetTeamApprovals calls agentsvc.v1.TeamService.SetTeamApprovals.
+func (c *teamServiceClient) SetTeamApprovals(ctx context.Context, req *v1.SetTeamApprovalsRequest) (*v1.SetTeamApprovalsResponse, error) {
+	response, err := c.setTeamApprovals.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ArchiveTeam calls agentsvc.v1.TeamService.ArchiveTeam.
+func (c *teamServiceClient) ArchiveTeam(ctx context.Context, req *v1.ArchiveTeamRequest) (*v1.ArchiveTeamResponse, error) {
+	response, err := c.archiveTeam.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListMembers calls agentsvc.v1.TeamService.ListMembers.
+func (c *teamServiceClient) ListMembers(ctx context.Context, req *v1.ListMembersRequest) (*v1.ListMembersResponse, error) {
+	response, err := c.listMembers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetMember calls agentsvc.v1.TeamService.SetMember.
+func (c *teamServiceClient) SetMember(ctx context.Context, req *v1.SetMemberRequest) (*v1.SetMemberResponse, error) {
+	response, err := c.setMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveMember calls agentsvc.v1.TeamService.RemoveMember.
+func (c *teamServiceClient) RemoveMember(ctx context.Context, req *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error) {
+	response, err := c.removeMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateServiceToken calls agentsvc.v1.TeamService.CreateServiceToken.
+func (c *teamServiceClient) CreateServiceToken(ctx context.Context, req *v1.CreateServiceTokenRequest) (*v1.CreateServiceTokenResponse, error) {
+	response, err := c.createServiceToken.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListServiceTokens calls agentsvc.v1.TeamService.ListServiceTokens.
+func (c *teamServiceClient) ListServiceTokens(ctx context.Context, req *v1.ListServiceTokensRequest) (*v1.ListServiceTokensResponse, error) {
+	response, err := c.listServiceTokens.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeServiceToken calls agentsvc.v1.TeamService.RevokeServiceToken.
+func (c *teamServiceClient) RevokeServiceToken(ctx context.Context, req *v1.RevokeServiceTokenRequest) (*v1.RevokeServiceTokenResponse, error) {
+	response, err := c.revokeServiceToken.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Freeze calls agentsvc.v1.TeamService.Freeze.
+func (c *teamServiceClient) Freeze(ctx context.Context, req *v1.FreezeRequest) (*v1.FreezeResponse, error) {
+	response, err := c.freeze.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Unfreeze calls agentsvc.v1.TeamService.Unfreeze.
+func (c *teamServiceClient) Unfreeze(ctx context.Context, req *v1.UnfreezeRequest) (*v1.UnfreezeResponse, error) {
+	response, err := c.unfreeze.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // TeamServiceHandler is an implementation of the agentsvc.v1.TeamService service.
 type TeamServiceHandler interface {
 	// WhoAmI answers who the caller is to this service and what they may do.
 	WhoAmI(context.Context, *v1.WhoAmIRequest) (*v1.WhoAmIResponse, error)
+	// CreateTeam makes a team. ALREADY_EXISTS if there is one of the name, archived or not.
+	CreateTeam(context.Context, *v1.CreateTeamRequest) (*v1.CreateTeamResponse, error)
+	// GetTeam answers a team.
+	GetTeam(context.Context, *v1.GetTeamRequest) (*v1.GetTeamResponse, error)
+	// ListTeams answers the caller's teams by name; all of them to auditors and administrators.
+	ListTeams(context.Context, *v1.ListTeamsRequest) (*v1.ListTeamsResponse, error)
+	// UpdateTeam sets what administrators decide of a team: what is in the mask.
+	UpdateTeam(context.Context, *v1.UpdateTeamRequest) (*v1.UpdateTeamResponse, error)
+	// SetTeamApprovals says which of a team's changes wait for a second owner; none do at first.
+	SetTeamApprovals(context.Context, *v1.SetTeamApprovalsRequest) (*v1.SetTeamApprovalsResponse, error)
+	// ArchiveTeam ends a team that owns nothing any more and has no change under way: else FAILED_PRECONDITION says what
+	// is left. Its members lose their roles in it, and its name is not given again.
+	ArchiveTeam(context.Context, *v1.ArchiveTeamRequest) (*v1.ArchiveTeamResponse, error)
+	// ListMembers answers who belongs to a team, by name.
+	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
+	// SetMember gives somebody a role in a team, in place of the one they had there. The last owner keeps theirs:
+	// FAILED_PRECONDITION.
+	SetMember(context.Context, *v1.SetMemberRequest) (*v1.SetMemberResponse, error)
+	// RemoveMember takes somebody's role in a team away; the last owner's not: FAILED_PRECONDITION. Repeating it is
+	// NOT_FOUND.
+	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
+	// CreateServiceToken makes a token for a service of the team, and the service if it is new. The token is in this
+	// answer alone. A service is the team's that made it first, and no other team makes tokens for it: FAILED_PRECONDITION.
+	CreateServiceToken(context.Context, *v1.CreateServiceTokenRequest) (*v1.CreateServiceTokenResponse, error)
+	// ListServiceTokens answers the tokens of the team's services, the newest first, with those that are refused by now.
+	ListServiceTokens(context.Context, *v1.ListServiceTokensRequest) (*v1.ListServiceTokensResponse, error)
+	// RevokeServiceToken ends a token of one of the team's services: within a second it is refused on every replica.
+	// Revoking it again changes nothing.
+	RevokeServiceToken(context.Context, *v1.RevokeServiceTokenRequest) (*v1.RevokeServiceTokenResponse, error)
+	// Freeze keeps everybody from changing what a team owns, or anything at all. What is queued waits; what was sent
+	// already is followed to its end. Reads go on. Freezing what is frozen changes nothing.
+	Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error)
+	// Unfreeze ends that; what waited goes on. NOT_FOUND if nothing is frozen.
+	Unfreeze(context.Context, *v1.UnfreezeRequest) (*v1.UnfreezeResponse, error)
 }
 
 // NewTeamServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -98,10 +427,126 @@ func NewTeamServiceHandler(svc TeamServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	teamServiceCreateTeamHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceCreateTeamProcedure,
+		svc.CreateTeam,
+		connect.WithSchema(teamServiceMethods.ByName("CreateTeam")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceGetTeamHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceGetTeamProcedure,
+		svc.GetTeam,
+		connect.WithSchema(teamServiceMethods.ByName("GetTeam")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceListTeamsHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceListTeamsProcedure,
+		svc.ListTeams,
+		connect.WithSchema(teamServiceMethods.ByName("ListTeams")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceUpdateTeamHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceUpdateTeamProcedure,
+		svc.UpdateTeam,
+		connect.WithSchema(teamServiceMethods.ByName("UpdateTeam")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceSetTeamApprovalsHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceSetTeamApprovalsProcedure,
+		svc.SetTeamApprovals,
+		connect.WithSchema(teamServiceMethods.ByName("SetTeamApprovals")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceArchiveTeamHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceArchiveTeamProcedure,
+		svc.ArchiveTeam,
+		connect.WithSchema(teamServiceMethods.ByName("ArchiveTeam")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceListMembersHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceListMembersProcedure,
+		svc.ListMembers,
+		connect.WithSchema(teamServiceMethods.ByName("ListMembers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceSetMemberHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceSetMemberProcedure,
+		svc.SetMember,
+		connect.WithSchema(teamServiceMethods.ByName("SetMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceRemoveMemberHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceRemoveMemberProcedure,
+		svc.RemoveMember,
+		connect.WithSchema(teamServiceMethods.ByName("RemoveMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceCreateServiceTokenHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceCreateServiceTokenProcedure,
+		svc.CreateServiceToken,
+		connect.WithSchema(teamServiceMethods.ByName("CreateServiceToken")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceListServiceTokensHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceListServiceTokensProcedure,
+		svc.ListServiceTokens,
+		connect.WithSchema(teamServiceMethods.ByName("ListServiceTokens")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceRevokeServiceTokenHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceRevokeServiceTokenProcedure,
+		svc.RevokeServiceToken,
+		connect.WithSchema(teamServiceMethods.ByName("RevokeServiceToken")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceFreezeHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceFreezeProcedure,
+		svc.Freeze,
+		connect.WithSchema(teamServiceMethods.ByName("Freeze")),
+		connect.WithHandlerOptions(opts...),
+	)
+	teamServiceUnfreezeHandler := connect.NewUnaryHandlerSimple(
+		TeamServiceUnfreezeProcedure,
+		svc.Unfreeze,
+		connect.WithSchema(teamServiceMethods.ByName("Unfreeze")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agentsvc.v1.TeamService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case TeamServiceWhoAmIProcedure:
 			teamServiceWhoAmIHandler.ServeHTTP(w, r)
+		case TeamServiceCreateTeamProcedure:
+			teamServiceCreateTeamHandler.ServeHTTP(w, r)
+		case TeamServiceGetTeamProcedure:
+			teamServiceGetTeamHandler.ServeHTTP(w, r)
+		case TeamServiceListTeamsProcedure:
+			teamServiceListTeamsHandler.ServeHTTP(w, r)
+		case TeamServiceUpdateTeamProcedure:
+			teamServiceUpdateTeamHandler.ServeHTTP(w, r)
+		case TeamServiceSetTeamApprovalsProcedure:
+			teamServiceSetTeamApprovalsHandler.ServeHTTP(w, r)
+		case TeamServiceArchiveTeamProcedure:
+			teamServiceArchiveTeamHandler.ServeHTTP(w, r)
+		case TeamServiceListMembersProcedure:
+			teamServiceListMembersHandler.ServeHTTP(w, r)
+		case TeamServiceSetMemberProcedure:
+			teamServiceSetMemberHandler.ServeHTTP(w, r)
+		case TeamServiceRemoveMemberProcedure:
+			teamServiceRemoveMemberHandler.ServeHTTP(w, r)
+		case TeamServiceCreateServiceTokenProcedure:
+			teamServiceCreateServiceTokenHandler.ServeHTTP(w, r)
+		case TeamServiceListServiceTokensProcedure:
+			teamServiceListServiceTokensHandler.ServeHTTP(w, r)
+		case TeamServiceRevokeServiceTokenProcedure:
+			teamServiceRevokeServiceTokenHandler.ServeHTTP(w, r)
+		case TeamServiceFreezeProcedure:
+			teamServiceFreezeHandler.ServeHTTP(w, r)
+		case TeamServiceUnfreezeProcedure:
+			teamServiceUnfreezeHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -113,4 +558,60 @@ type UnimplementedTeamServiceHandler struct{}
 
 func (UnimplementedTeamServiceHandler) WhoAmI(context.Context, *v1.WhoAmIRequest) (*v1.WhoAmIResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.WhoAmI is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) CreateTeam(context.Context, *v1.CreateTeamRequest) (*v1.CreateTeamResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.CreateTeam is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) GetTeam(context.Context, *v1.GetTeamRequest) (*v1.GetTeamResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.GetTeam is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) ListTeams(context.Context, *v1.ListTeamsRequest) (*v1.ListTeamsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.ListTeams is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) UpdateTeam(context.Context, *v1.UpdateTeamRequest) (*v1.UpdateTeamResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.UpdateTeam is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) SetTeamApprovals(context.Context, *v1.SetTeamApprovalsRequest) (*v1.SetTeamApprovalsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.SetTeamApprovals is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) ArchiveTeam(context.Context, *v1.ArchiveTeamRequest) (*v1.ArchiveTeamResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.ArchiveTeam is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.ListMembers is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) SetMember(context.Context, *v1.SetMemberRequest) (*v1.SetMemberResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.SetMember is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.RemoveMember is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) CreateServiceToken(context.Context, *v1.CreateServiceTokenRequest) (*v1.CreateServiceTokenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.CreateServiceToken is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) ListServiceTokens(context.Context, *v1.ListServiceTokensRequest) (*v1.ListServiceTokensResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.ListServiceTokens is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) RevokeServiceToken(context.Context, *v1.RevokeServiceTokenRequest) (*v1.RevokeServiceTokenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.RevokeServiceToken is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.Freeze is not implemented"))
+}
+
+func (UnimplementedTeamServiceHandler) Unfreeze(context.Context, *v1.UnfreezeRequest) (*v1.UnfreezeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.TeamService.Unfreeze is not implemented"))
 }

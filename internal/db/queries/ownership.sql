@@ -1,0 +1,35 @@
+-- name: SetOwner :exec
+-- A resource and its parts get another owner; NULL for none.
+UPDATE resources SET team_id = sqlc.narg('team_id')
+ WHERE (kind = @kind AND uuid = @uuid) OR (parent_kind = @kind AND parent_uuid = @uuid AND deleted_at IS NULL);
+
+-- name: NoteOwner :exec
+-- Who gave the resource to its owner of now, and why; the trigger has made the row.
+UPDATE resource_owners SET actor = @actor, reason = @reason WHERE kind = @kind AND uuid = @uuid AND valid_to IS NULL;
+
+-- name: OwnersOf :many
+SELECT coalesce(t.name, '')::text AS team, o.valid_from, o.valid_to, o.actor, o.reason
+  FROM resource_owners o LEFT JOIN teams t ON t.id = o.team_id
+ WHERE o.kind = @kind AND o.uuid = @uuid
+ ORDER BY o.valid_from DESC, o.id DESC LIMIT 1000;
+
+-- name: EndExpiredTransfers :exec
+-- What nobody accepted in time makes way for another transfer of the resource.
+UPDATE transfers SET accepted = false, ended_at = expires_at
+ WHERE kind = @kind AND uuid = @uuid AND ended_at IS NULL AND expires_at <= clock_timestamp();
+
+-- name: InsertTransfer :one
+-- No row: the resource is on its way already.
+INSERT INTO transfers (id, kind, uuid, name, from_team_id, to_team_id, actor, reason)
+VALUES (@id, @kind, @uuid, @name, @from_team_id, @to_team_id, @actor, @reason)
+ON CONFLICT (kind, uuid) WHERE ended_at IS NULL DO NOTHING
+RETURNING *;
+
+-- name: LockTransfer :one
+-- A transfer from or to a team, and whether it can still be accepted.
+SELECT sqlc.embed(t), (t.ended_at IS NULL AND t.expires_at > clock_timestamp())::boolean AS open
+  FROM transfers t WHERE t.id = @id AND (t.from_team_id = @team_id OR t.to_team_id = @team_id) FOR UPDATE;
+
+-- name: EndTransfer :one
+UPDATE transfers SET accepted = @accepted, ended_by = @ended_by, ended_at = clock_timestamp() WHERE id = @id
+RETURNING *;

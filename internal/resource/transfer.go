@@ -1,0 +1,222 @@
+package resource
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/listing"
+)
+
+// Transfer gives a resource to another team: at once where the caller may act for both, or
+// else once an owner of the other team accepts it.
+func (c *Claimer) Transfer(ctx context.Context, by identity.Caller, req *pb.TransferResourceRequest) (*pb.Transfer, error) {
+	if err := c.kinds.Ownable(req.GetKind()); err != nil {
+		return nil, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("making the id of a transfer: %w", err)
+	}
+	var out *pb.Transfer
+	err = c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		row, from, err := owned(ctx, q, req.GetKind(), req.GetUuid())
+		if err != nil {
+			return err
+		}
+		to, err := q.TeamByName(ctx, req.GetToTeam())
+		switch {
+		case db.NoRows(err) || err == nil && to.ArchivedAt != nil:
+			return fault.Invalid("to_team", "there is no team %q", req.GetToTeam())
+		case err != nil:
+			return fmt.Errorf("looking for team %s: %w", req.GetToTeam(), err)
+		case to.ID == from.ID:
+			return fault.Precondition("%s %s belongs to team %q already", row.Kind, row.UUID, to.Name)
+		}
+		if err := q.EndExpiredTransfers(ctx, dbsql.EndExpiredTransfersParams{Kind: row.Kind, UUID: row.UUID}); err != nil {
+			return fmt.Errorf("ending transfers that expired: %w", err)
+		}
+		made, err := q.InsertTransfer(ctx, dbsql.InsertTransferParams{
+			ID: id, Kind: row.Kind, UUID: row.UUID, Name: row.Name, FromTeamID: from.ID, ToTeamID: to.ID, Actor: by.Name, Reason: req.GetReason(),
+		})
+		if db.NoRows(err) {
+			return fault.Precondition("%s %s is on its way to a team already: decline that transfer first", row.Kind, row.UUID)
+		}
+		if err != nil {
+			return fmt.Errorf("noting a transfer: %w", err)
+		}
+		if by.Role(to.ID) < pb.Role_ROLE_OWNER {
+			out = pending(made, from.Name, to.Name)
+			return record(ctx, q, by, req, row, moved{team: &from.ID, reason: req.GetReason(), after: map[string]string{"transfer_to": to.Name}})
+		}
+		if made, err = q.EndTransfer(ctx, dbsql.EndTransferParams{Accepted: new(true), EndedBy: by.Name, ID: id}); err != nil {
+			return fmt.Errorf("ending a transfer: %w", err)
+		}
+		out = pending(made, from.Name, to.Name)
+		out.State = pb.Transfer_STATE_ACCEPTED
+		return give(ctx, q, by, req, row, handOver{from: from.Name, to: &to.ID, toName: to.Name, reason: req.GetReason()})
+	})
+	return out, err
+}
+
+// Accept takes what another team gives.
+func (c *Claimer) Accept(ctx context.Context, by identity.Caller, req *pb.AcceptTransferRequest) (*pb.Transfer, error) {
+	var out *pb.Transfer
+	err := c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		t, err := open(ctx, q, by, req.GetTransfer())
+		if err != nil {
+			return err
+		}
+		if t.ToTeamID != by.ActingTeam.ID {
+			return fault.Precondition("transfer %s is from team %q: an owner of the other team accepts it", t.ID, by.ActingTeam.Name)
+		}
+		row, from, err := owned(ctx, q, t.Kind, t.UUID.String())
+		if err != nil {
+			return err
+		}
+		if from.ID != t.FromTeamID {
+			return fault.Precondition("%s %s does not belong any more to the team that gives it", t.Kind, t.UUID)
+		}
+		if t, err = q.EndTransfer(ctx, dbsql.EndTransferParams{Accepted: new(true), EndedBy: by.Name, ID: t.ID}); err != nil {
+			return fmt.Errorf("ending a transfer: %w", err)
+		}
+		out = pending(t, from.Name, by.ActingTeam.Name)
+		out.State = pb.Transfer_STATE_ACCEPTED
+		reason := req.GetReason()
+		if reason == "" {
+			reason = t.Reason
+		}
+		return give(ctx, q, by, req, row, handOver{from: from.Name, to: &t.ToTeamID, toName: by.ActingTeam.Name, reason: reason})
+	})
+	return out, err
+}
+
+// Decline ends a transfer without effect.
+func (c *Claimer) Decline(ctx context.Context, by identity.Caller, req *pb.DeclineTransferRequest) (*pb.Transfer, error) {
+	var out *pb.Transfer
+	err := c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		t, err := open(ctx, q, by, req.GetTransfer())
+		if err != nil {
+			return err
+		}
+		names := map[uuid.UUID]string{}
+		for _, id := range []uuid.UUID{t.FromTeamID, t.ToTeamID} {
+			team, err := q.TeamByID(ctx, id)
+			if err != nil {
+				return fmt.Errorf("looking for a team: %w", err)
+			}
+			names[id] = team.Name
+		}
+		if t, err = q.EndTransfer(ctx, dbsql.EndTransferParams{Accepted: new(false), EndedBy: by.Name, ID: t.ID}); err != nil {
+			return fmt.Errorf("ending a transfer: %w", err)
+		}
+		out = pending(t, names[t.FromTeamID], names[t.ToTeamID])
+		out.State = pb.Transfer_STATE_DECLINED
+		row := dbsql.Resource{Kind: t.Kind, UUID: t.UUID, Name: t.Name}
+		// In the history of the team that owns it, whoever declined.
+		return record(ctx, q, by, req, row, moved{
+			team: &t.FromTeamID, reason: req.GetReason(), before: map[string]string{"transfer_to": names[t.ToTeamID]},
+		})
+	})
+	return out, err
+}
+
+// Release has a resource belong to nobody.
+func (c *Claimer) Release(ctx context.Context, by identity.Caller, req *pb.ReleaseResourceRequest) error {
+	if err := c.kinds.Ownable(req.GetKind()); err != nil {
+		return err
+	}
+	return c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		row, from, err := owned(ctx, q, req.GetKind(), req.GetUuid())
+		if err != nil {
+			return err
+		}
+		return give(ctx, q, by, req, row, handOver{from: from.Name, reason: req.GetReason()})
+	})
+}
+
+// open is a transfer from or to the team that the caller acts for, locked, which has not ended.
+func open(ctx context.Context, q *db.Queries, by identity.Caller, id string) (dbsql.Transfer, error) {
+	row, err := q.LockTransfer(ctx, dbsql.LockTransferParams{ID: uuid.MustParse(id), TeamID: by.ActingTeam.ID}) // validated
+	switch {
+	case db.NoRows(err):
+		return dbsql.Transfer{}, fault.NotFound("transfer", id)
+	case err != nil:
+		return dbsql.Transfer{}, fmt.Errorf("locking transfer %s: %w", id, err)
+	case !row.Open:
+		return dbsql.Transfer{}, fault.Precondition("transfer %s has ended", id)
+	}
+	return row.Transfer, nil
+}
+
+// owned is a resource that belongs to a team, locked, and the team.
+func owned(ctx context.Context, q *db.Queries, kind, id string) (dbsql.Resource, dbsql.TeamByIDRow, error) {
+	row, err := q.LockResource(ctx, dbsql.LockResourceParams{Kind: kind, UUID: uuid.MustParse(id)}) // validated
+	switch {
+	case db.NoRows(err) || err == nil && row.DeletedAt != nil:
+		return row, dbsql.TeamByIDRow{}, fault.NotFound(kind, id)
+	case err != nil:
+		return row, dbsql.TeamByIDRow{}, fmt.Errorf("locking %s %s: %w", kind, id, err)
+	case row.TeamID == nil:
+		return row, dbsql.TeamByIDRow{}, fault.Precondition("%s %s belongs to no team: claim it", kind, id)
+	}
+	team, err := q.TeamByID(ctx, *row.TeamID)
+	if err != nil {
+		return row, team, fmt.Errorf("looking for the owner of %s %s: %w", kind, id, err)
+	}
+	return row, team, nil
+}
+
+// pending is a transfer as callers see it, in the state that it began with.
+func pending(t dbsql.Transfer, from, to string) *pb.Transfer {
+	return &pb.Transfer{
+		Id: t.ID.String(), State: pb.Transfer_STATE_PENDING, Kind: t.Kind, Uuid: t.UUID.String(), Name: t.Name, FromTeam: from, ToTeam: to,
+		RequestedBy: t.Actor, Reason: t.Reason, CreateTime: timestamppb.New(t.CreatedAt), ExpireTime: timestamppb.New(t.ExpiresAt),
+		EndedBy: t.EndedBy, EndTime: timeOf(t.EndedAt),
+	}
+}
+
+// Transfers answers a page of what a team gives and is given.
+func (r *Reader) Transfers(ctx context.Context, team uuid.UUID, req *pb.ListTransfersRequest) (*pb.ListTransfersResponse, error) {
+	page, err := r.tokens.Open(r.transfers, req)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.store.ListTransfers(ctx, team, page)
+	if err != nil {
+		return nil, err
+	}
+	rows, next := listing.Cut(r.tokens, page, rows)
+	resp := &pb.ListTransfersResponse{Transfers: make([]*pb.Transfer, 0, len(rows)), NextPageToken: next}
+	for _, row := range rows {
+		t := pending(dbsql.Transfer{
+			ID: row.ID, Kind: row.Kind, UUID: row.UUID, Name: row.Name, Actor: row.Actor, Reason: row.Reason,
+			CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, EndedBy: row.EndedBy, EndedAt: row.EndedAt,
+		}, row.FromTeam, row.ToTeam)
+		t.State = pb.Transfer_State(pb.Transfer_State_value["STATE_"+row.State])
+		resp.Transfers = append(resp.Transfers, t)
+	}
+	return resp, nil
+}
+
+// Owners answers who has owned a resource.
+func (r *Reader) Owners(ctx context.Context, req *pb.ListResourceOwnersRequest) (*pb.ListResourceOwnersResponse, error) {
+	rows, err := r.store.OwnersOf(ctx, dbsql.OwnersOfParams{Kind: req.GetKind(), UUID: uuid.MustParse(req.GetUuid())}) // validated
+	if err != nil {
+		return nil, fmt.Errorf("reading who owned %s %s: %w", req.GetKind(), req.GetUuid(), db.Classify(err))
+	}
+	resp := &pb.ListResourceOwnersResponse{}
+	for _, row := range rows {
+		resp.Owners = append(resp.Owners, &pb.ResourceOwner{
+			Team: row.Team, StartTime: timestamppb.New(row.ValidFrom), EndTime: timeOf(row.ValidTo), Actor: row.Actor, Reason: row.Reason,
+		})
+	}
+	return resp, nil
+}
