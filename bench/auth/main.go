@@ -7,7 +7,7 @@
 // stages of a call, telemetry, validation and access, so what is between it and the
 // others is not identity.
 //
-//	go run ./bench/auth --calls 20000
+//	go run ./bench/auth --calls 30000
 package main
 
 import (
@@ -48,7 +48,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	calls := flag.Int("calls", 20_000, "how many calls of each kind to make")
+	calls := flag.Int("calls", 30_000, "how many calls of each kind to make")
 	flag.Parse()
 	if err := run(ctx, *calls, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -84,11 +84,14 @@ func run(ctx context.Context, calls int, out io.Writer) error {
 	defer func() { _ = issuer.Stop() }() // temporary
 	callers := identity.New(store, identity.Config{Issuers: []config.Issuer{{URL: issuer.URL, Audience: audience}}})
 	ctx, cancel := context.WithCancel(ctx)
-	listening := make(chan error, 1)
-	go func() { listening <- callers.Run(ctx) }()
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		_ = callers.Run(ctx) // it ends with its context
+	}()
 	defer func() {
 		cancel()
-		_ = <-listening // it ends with its context
+		<-listening
 	}()
 	known, stop, err := serve(ctx, store, callers)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/identity"
@@ -27,13 +28,24 @@ func (anybody) Authenticate(context.Context, identity.Credentials) (identity.Cal
 	return identity.Caller{Name: "anybody", Teams: []identity.Membership{{Team: "bench", Role: pb.Role_ROLE_OPERATOR, Account: "default"}}}, nil
 }
 
-// serve serves the whole edge of the service, as it is but for who knows callers. Nothing
-// is behind it but what answers who the caller is.
+// empty answers WhoAmI with nothing, so that all there is to a call is what it takes to
+// let it in.
+type empty struct{ *service.Teams }
+
+// WhoAmI is the empty call.
+func (empty) WhoAmI(context.Context, *pb.WhoAmIRequest) (*pb.WhoAmIResponse, error) {
+	return &pb.WhoAmIResponse{}, nil
+}
+
+// serve serves the whole edge of the service, as it is but for who knows callers, and
+// with nothing behind it.
 func serve(ctx context.Context, store *db.Store, callers service.Authenticator) (url string, stop func(), err error) {
 	log := slog.New(slog.DiscardHandler)
 	knows := func(context.Context, identity.Caller, string) (bool, error) { return true, nil }
+	ours := service.Ours(nil, nil, nil, nil)
 	server, err := service.New(service.Config{
-		Services:      append(service.Vendor(service.Backend{}), service.Ours(nil, nil, nil, &service.Teams{})...),
+		Services: append(append(service.Vendor(service.Backend{}), ours[:len(ours)-1]...), // without TeamService, the last
+			service.Serve[agentsvcv1connect.TeamServiceHandler](agentsvcv1connect.TeamServiceName, agentsvcv1connect.NewTeamServiceHandler, empty{})),
 		Authenticator: callers, Guard: access.New(store, knows, log), Log: log, Ready: store.Ping,
 		Limits: service.CallerLimits{PerSecond: unlimited}, Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())),
 	})
