@@ -114,7 +114,7 @@ func TestChaos(t *testing.T) {
 func newChaos(t *testing.T, form chaosForm) *chaos {
 	t.Helper()
 	server := dbtest.Server(t)
-	run(t, environment("DATABASE_URL="+server.URL()), "migrate", "up")
+	run(t, environment("DATABASE_URL="+server.URL()), "migrate", "up", "--app-role", dbtest.AppRole)
 	c := &chaos{world: worldOn(t, server.URL()), t: t, form: form, server: server, faults: map[string]int{}}
 	for i := range c.replicas {
 		c.start(t, i)

@@ -18,7 +18,7 @@ import (
 // starts it again.
 func TestPostgresGone(t *testing.T) {
 	server := dbtest.Server(t)
-	run(t, environment("DATABASE_URL="+server.URL()), "migrate", "up")
+	run(t, environment("DATABASE_URL="+server.URL()), "migrate", "up", "--app-role", dbtest.AppRole)
 	w := worldOn(t, server.URL())
 	s := w.serve(t)
 	c := s.as(t, w.payments)

@@ -95,11 +95,11 @@ var servingAt = regexp.MustCompile(`"msg":"serving","address":"([^"]+)"`)
 
 // serve starts a replica and returns once it takes calls. env adds to its
 // configuration, which knows no limits and does not compare with the vendor while
-// the test runs.
+// the test runs. It owns nothing in the database.
 func (w *world) serve(t *testing.T, env ...string) *service {
 	t.Helper()
 	s := &service{process: start(t, environment(append([]string{
-		"DATABASE_URL=" + w.database, "DIGITALOCEAN_TOKEN=vendor-token", "AGENTSVC_UPSTREAM_URL=" + w.vendor.url,
+		"DATABASE_URL=" + dbtest.AsApp(w.database), "DIGITALOCEAN_TOKEN=vendor-token", "AGENTSVC_UPSTREAM_URL=" + w.vendor.url,
 		"AGENTSVC_LISTEN=127.0.0.1:0", "AGENTSVC_SEAL_KEYS_FILE=" + w.keys, "AGENTSVC_SYNC_EVERY=1h", "AGENTSVC_LEASE=2s",
 		"AGENTSVC_RATE_PER_MINUTE=1000000", "AGENTSVC_RATE_PER_HOUR=1000000",
 	}, env...)...), "serve")}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/access"
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/audit/ledger"
 	"github.com/agentsvc/agentsvc/internal/config"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
@@ -61,6 +63,7 @@ type app struct {
 	mirrors  []*mirror.Mirror
 	callers  *identity.Authenticator
 	guard    *access.Guard
+	history  *history
 	server   *service.Server
 	tls      *tls.Config
 	listener net.Listener
@@ -72,7 +75,10 @@ type authenticator func(store *db.Store, known *identity.Authenticator) service.
 
 // runApp serves until ctx is done, then stops in order: no new calls, calls under
 // way, workers, database. started is called once calls are taken.
-func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slog.Logger, started func(ctx context.Context, address string) error) error {
+func runApp(
+	ctx context.Context, cfg config.Config, auth authenticator, log *slog.Logger, stdout io.Writer,
+	started func(ctx context.Context, address string) error,
+) error {
 	pool, err := db.Open(ctx, cfg.DatabaseURL, func(c *pgxpool.Config) { c.MaxConns = int32(cfg.DatabaseConns) })
 	if err != nil {
 		return err
@@ -88,6 +94,9 @@ func runApp(ctx context.Context, cfg config.Config, auth authenticator, log *slo
 	}
 	a, err := wire(cfg, pool, accounts, lost, auth, log)
 	if err != nil {
+		return err
+	}
+	if a.history, err = newHistory(cfg.Audit, a.store, log, stdout); err != nil {
 		return err
 	}
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
@@ -138,7 +147,7 @@ func wire(
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
-			&service.Audit{Reader: audit.NewReader(store, tokens)},
+			&service.Audit{Reader: audit.NewReader(store, tokens), Prover: ledger.NewProver(store)},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
 			&service.Teams{Registry: team.New(store, tokens)},
 		)...),
@@ -163,6 +172,8 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	workers.Go(func() error { return a.keepPartitions(work) })
 	workers.Go(func() error { return a.callers.Run(work) })
 	workers.Go(func() error { return a.guard.RunDenials(work) })
+	workers.Go(func() error { warnOfOwnership(work, a.store, a.log); return nil })
+	a.history.start(work, workers)
 	for i := range a.engines {
 		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
 		if a.cfg.Workers > 0 {

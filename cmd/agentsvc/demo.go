@@ -207,3 +207,15 @@ func withDatabase(server, name string) (string, error) {
 	u.Path = "/" + name
 	return u.String(), nil
 }
+
+// withRole is the URL for connections that act as a role.
+func withRole(database, role string) (string, error) {
+	u, err := url.Parse(database)
+	if err != nil {
+		return "", fmt.Errorf("reading the URL of the database: %w", err)
+	}
+	query := u.Query()
+	query.Set("role", role)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentsvc/agentsvc/internal/audit/evidence"
 	"github.com/agentsvc/agentsvc/internal/config"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/localpg"
@@ -73,15 +74,12 @@ func runDev(ctx context.Context, args []string, getenv func(string) string, stdo
 			log.WarnContext(ctx, "stopping Postgres", slog.Any("error", err))
 		}
 	}()
-	url, err := freshDatabase(ctx, postgres.URL())
+	url, appURL, err := freshDatabase(ctx, postgres.URL(), log)
 	if err != nil {
 		return err
 	}
-	if err := migrate.Up(ctx, url); err != nil {
-		return err
-	}
-	keys, err := devKeys(*dataDir)
-	if err != nil {
+	cfg := devConfig(sim)
+	if err := devKeys(*dataDir, &cfg); err != nil {
 		return err
 	}
 
@@ -100,12 +98,11 @@ func runDev(ctx context.Context, args []string, getenv func(string) string, stdo
 		}
 	}()
 
-	cfg := devConfig(sim)
-	cfg.DatabaseURL, cfg.Listen, cfg.SealKeysFile, cfg.CORSOrigins = url, *listen, keys, origins
+	cfg.DatabaseURL, cfg.Listen, cfg.CORSOrigins = appURL, *listen, origins
 	cfg.UpstreamURL = "http://" + listener.Addr().String()
 	stopping := context.AfterFunc(ctx, func() { say("stopping: calls under way may finish …") })
 	defer stopping()
-	return runApp(ctx, cfg, devTokens, log, func(ctx context.Context, address string) error {
+	return runApp(ctx, cfg, devTokens, log, io.Discard, func(ctx context.Context, address string) error {
 		say("Postgres: %s", postgres.How())
 		d := demo{service: "http://" + address, vendor: cfg.UpstreamURL, http: &http.Transport{}}
 		if err := d.teams(ctx, url); err != nil {
@@ -147,36 +144,64 @@ func loopback(address string) error {
 	return nil
 }
 
-// freshDatabase makes the demo's database anew and answers its URL.
-func freshDatabase(ctx context.Context, server string) (string, error) {
+// devRole is the role of the service, which owns nothing, as in production.
+const devRole = "agentsvc_dev_app"
+
+// freshDatabase makes the demo's database anew and answers its URL, for its owner and for
+// the service. A server on which we may make no role has the service run as the owner.
+func freshDatabase(ctx context.Context, server string, log *slog.Logger) (owner, app string, err error) {
 	conn, err := pgx.Connect(ctx, server)
 	if err != nil {
-		return "", fmt.Errorf("connecting to Postgres: %w", err)
+		return "", "", fmt.Errorf("connecting to Postgres: %w", err)
 	}
 	defer func() { _ = conn.Close(ctx) }() // it has done its work
 	name := pgx.Identifier{devDatabase}.Sanitize()
 	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			return "", fmt.Errorf("making the demo's database: %w", err)
+			return "", "", fmt.Errorf("making the demo's database: %w", err)
 		}
 	}
-	return withDatabase(server, devDatabase)
+	if owner, err = withDatabase(server, devDatabase); err != nil {
+		return "", "", err
+	}
+	if err := migrate.Up(ctx, owner); err != nil {
+		return "", "", err
+	}
+	if err := migrate.Grant(ctx, owner, devRole); err != nil {
+		log.WarnContext(ctx, "the service runs as the owner of its tables", slog.Any("error", err))
+		return owner, owner, nil
+	}
+	app, err = withRole(owner, devRole)
+	return owner, app, err
 }
 
-// devKeys is a file with a seal key, made at the first start.
-func devKeys(dir string) (string, error) {
-	path := filepath.Join(dir, "seal.keys")
-	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return path, err
-	}
-	key, err := seal.NewKey("dev")
+// devKeys are a seal key and a key for checkpoints, made at the first start.
+func devKeys(dir string, cfg *config.Config) error {
+	cfg.SealKeysFile, cfg.Audit.KeyFile = filepath.Join(dir, "seal.keys"), filepath.Join(dir, "audit.key")
+	cfg.Audit.CheckpointEvery = 10 * time.Second
+	sealKey, err := seal.NewKey("dev")
 	if err != nil {
-		return "", err
+		return err
+	}
+	private, public, err := evidence.NewKey("agentsvc-dev")
+	if err != nil {
+		return err
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return "", err
+		return err
 	}
-	return path, os.WriteFile(path, []byte(key), 0o600)
+	for path, text := range map[string]string{cfg.SealKeysFile: sealKey, cfg.Audit.KeyFile: "# " + public + "\n" + private} {
+		if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // devTokens are callers whose tokens are their names.

@@ -26,6 +26,7 @@ const usage = `agentsvc is the platform service in front of the GenAI REST API.
   agentsvc account   list the vendor accounts | assign a team to one
   agentsvc team      import who owns what
   agentsvc token     create | list | revoke service tokens
+  agentsvc audit     verify | check | export | leaves | seal | keygen | retain | hold: the history
   agentsvc version   what this is
 
 Each command explains its flags with --help.
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case "dev":
 		return runDev(ctx, rest, getenv, stdout, stderr)
 	case "serve":
-		return runServe(ctx, rest, getenv, stderr)
+		return runServe(ctx, rest, getenv, stdout, stderr)
 	case "sim":
 		return runSim(ctx, rest, stdout, stderr)
 	case "migrate":
@@ -68,6 +69,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return runTeam(ctx, rest, getenv, stdout, stderr)
 	case "token":
 		return runToken(ctx, rest, getenv, stdout, stderr)
+	case "audit":
+		return runAudit(ctx, rest, getenv, stdout, stderr)
 	case "version":
 		_, err := fmt.Fprintln(stdout, version)
 		return err

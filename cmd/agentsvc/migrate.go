@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
@@ -17,19 +18,26 @@ func runMigrate(ctx context.Context, args []string, getenv func(string) string, 
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "agentsvc migrate up | down | status: the schema of the database at DATABASE_URL")
 		fmt.Fprintln(stderr, "  up      applies what is missing; any number of processes may do it at once")
+		fmt.Fprintln(stderr, "          --app-role ROLE (or AGENTSVC_APP_ROLE) then gives ROLE what the service needs, and no more")
 		fmt.Fprintln(stderr, "  down    takes the last migration back; not for production")
 		fmt.Fprintln(stderr, "  status  lists what is applied")
 	}
-	if err := flags.Parse(args); err != nil {
+	appRole := flags.String("app-role", getenv("AGENTSVC_APP_ROLE"), "`role` that the service runs as")
+	commands, err := parseMixed(flags, args, 1)
+	if err != nil {
 		return err
 	}
+	command := strings.Join(commands, "")
 	url := getenv("DATABASE_URL")
 	if url == "" {
 		return errors.New("DATABASE_URL is not set")
 	}
-	switch flags.Arg(0) {
+	switch command {
 	case "up":
-		return migrate.Up(ctx, url)
+		if err := migrate.Up(ctx, url); err != nil || *appRole == "" {
+			return err
+		}
+		return migrate.Grant(ctx, url, *appRole)
 	case "down":
 		return migrate.Down(ctx, url)
 	case "status":
@@ -49,5 +57,5 @@ func runMigrate(ctx context.Context, args []string, getenv func(string) string, 
 		return nil
 	}
 	flags.Usage()
-	return fmt.Errorf("agentsvc migrate takes up, down or status, not %q", flags.Arg(0))
+	return fmt.Errorf("agentsvc migrate takes up, down or status, not %q", command)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/service"
 )
 
-func runServe(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+func runServe(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("agentsvc serve", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	cfg, err := config.Read(args, getenv, flags)
@@ -21,7 +21,7 @@ func runServe(ctx context.Context, args []string, getenv func(string) string, st
 		return fmt.Errorf("the configuration is wrong:\n%w", err)
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
-	return runApp(ctx, cfg, knownCallers, log, nil)
+	return runApp(ctx, cfg, knownCallers, log, stdout, nil)
 }
 
 // knownCallers are the callers of production.

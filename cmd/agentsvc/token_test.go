@@ -26,7 +26,7 @@ func token(t *testing.T, url string, args ...string) (stdout, stderr string, err
 
 func TestTokenFromCreateToRevoke(t *testing.T) {
 	t.Parallel()
-	url := dbtest.NewURL(t)
+	url := dbtest.AsApp(dbtest.NewURL(t)) // the service's role is enough
 	pool, err := pgxpool.New(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

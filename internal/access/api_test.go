@@ -49,7 +49,7 @@ func TestEveryMethodHasAWholeRule(t *testing.T) {
 				checkBatch(t, m)
 			}
 			// What is revealed is recorded, and nobody may keep it in a cache; streams are never cached.
-			if idempotent(t, m) != (reads(m) && !descriptor(m).IsStreamingServer()) {
+			if idempotent(t, m) != (reads(m) && !descriptor(t, m).IsStreamingServer()) {
 				t.Error("idempotency_level NO_SIDE_EFFECTS is for reads, and for all of them")
 			}
 			if id := m.Input.Descriptor().Fields().ByName("mutation"); (id != nil) != m.Durable() {
@@ -80,17 +80,18 @@ func reads(m *methods.Method) bool {
 	return m.Access.GetAction() == pb.Action_ACTION_LIST || m.Access.GetAction() == pb.Action_ACTION_READ
 }
 
-func descriptor(m *methods.Method) protoreflect.MethodDescriptor {
+func descriptor(t *testing.T, m *methods.Method) protoreflect.MethodDescriptor {
+	t.Helper()
 	found, err := protoregistry.GlobalFiles.FindDescriptorByName(m.Name)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	return found.(protoreflect.MethodDescriptor)
 }
 
 func idempotent(t *testing.T, m *methods.Method) bool {
 	t.Helper()
-	return descriptor(m).Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+	return descriptor(t, m).Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 func checkAction(t *testing.T, m *methods.Method) {

@@ -89,6 +89,11 @@ func (g *Guard) decide(ctx context.Context, c identity.Caller, m *methods.Method
 			return Decision{}, nil
 		}
 		return Decision{}, denied("this takes a platform administrator")
+	case pb.Scope_SCOPE_AUDITOR:
+		if c.SeesAll() {
+			return Decision{}, nil
+		}
+		return Decision{}, denied("this takes an auditor or a platform administrator")
 	case pb.Scope_SCOPE_UNSPECIFIED:
 	}
 	return Decision{}, denied("this method has no access rule, so nobody may call it")

@@ -233,6 +233,9 @@ func TestRules(t *testing.T) {
 		"about oneself":                    {"nobody", &pb.WhoAmIRequest{}, allowed, "", "", ""},
 		"admins only: owner":               {"owner", &pb.ClaimResourceRequest{}, forbidden, "", "", "payments"},
 		"admins only: auditor":             {"auditor", &pb.ClaimResourceRequest{}, forbidden, "", "", "-"},
+		"auditors only: auditor":           {"auditor", &pb.GetCheckpointRequest{}, allowed, "", "", ""},
+		"auditors only: admin":             {"admin", &pb.GetCheckpointRequest{}, allowed, "", "", ""},
+		"auditors only: owner":             {"owner", &pb.GetCheckpointRequest{}, forbidden, "", "", "payments"},
 		"admins only: admin":               {"admin", &pb.ClaimResourceRequest{}, allowed, "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

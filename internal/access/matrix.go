@@ -50,6 +50,8 @@ func (n Need) May(role pb.Role, platform pb.PlatformRole) bool {
 	switch {
 	case platform == pb.PlatformRole_PLATFORM_ROLE_ADMIN, n.Scope == pb.Scope_SCOPE_VISIBLE, n.Scope == pb.Scope_SCOPE_SELF:
 		return true
+	case n.Scope == pb.Scope_SCOPE_AUDITOR:
+		return platform == pb.PlatformRole_PLATFORM_ROLE_AUDITOR
 	case n.Scope == pb.Scope_SCOPE_ADMIN, n.Role() == pb.Role_ROLE_UNSPECIFIED:
 		return false
 	case platform == pb.PlatformRole_PLATFORM_ROLE_AUDITOR && reads(n.Action):

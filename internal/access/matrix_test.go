@@ -90,8 +90,8 @@ func expected(m *methods.Method, who, what string) pb.ErrorReason {
 	switch m.Access.GetScope() {
 	case pb.Scope_SCOPE_VISIBLE, pb.Scope_SCOPE_SELF:
 		return allowed
-	case pb.Scope_SCOPE_ADMIN:
-		if who == "admin" {
+	case pb.Scope_SCOPE_ADMIN, pb.Scope_SCOPE_AUDITOR:
+		if who == "admin" || who == "auditor" && m.Access.GetScope() == pb.Scope_SCOPE_AUDITOR {
 			return allowed
 		}
 		return forbidden

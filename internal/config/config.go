@@ -67,6 +67,8 @@ type Config struct {
 	Lease time.Duration
 	// DatabaseConns (AGENTSVC_DATABASE_CONNS) is the most connections to Postgres.
 	DatabaseConns int
+	// Audit is how the history is sealed and whom it is told to.
+	Audit Audit
 	// LogLevel (AGENTSVC_LOG_LEVEL) is debug, info, warn or error.
 	LogLevel slog.Level
 }
@@ -88,6 +90,7 @@ func Default() Config {
 		SyncEvery:     time.Minute,
 		Lease:         15 * time.Second,
 		DatabaseConns: 30,
+		Audit:         Audit{CheckpointEvery: time.Minute},
 	}
 }
 
@@ -150,6 +153,18 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 	if err != nil {
 		problems = append(problems, err)
 	}
+	text("AGENTSVC_AUDIT_KEY_FILE", &c.Audit.KeyFile)
+	text("AGENTSVC_AUDIT_CHECKPOINT_FILE", &c.Audit.CheckpointFile)
+	duration("AGENTSVC_AUDIT_CHECKPOINT_EVERY", &c.Audit.CheckpointEvery)
+	text("AGENTSVC_AUDIT_WEBHOOK_URL", &c.Audit.WebhookURL)
+	text("AGENTSVC_AUDIT_WEBHOOK_SECRET_FILE", &c.Audit.WebhookSecretFile)
+	if v := getenv("AGENTSVC_AUDIT_STDOUT"); v != "" {
+		is, err := strconv.ParseBool(v)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("AGENTSVC_AUDIT_STDOUT=%q is neither true nor false", v))
+		}
+		c.Audit.Stdout = is
+	}
 	c.CORSOrigins = origins
 	if v := getenv("AGENTSVC_LOG_LEVEL"); v != "" {
 		if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil {
@@ -193,5 +208,6 @@ func (c Config) validate() error {
 	wrong(c.DatabaseConns < 4, "AGENTSVC_DATABASE_CONNS must be at least 4")
 	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")
 	wrong(c.Lease < time.Second, "AGENTSVC_LEASE must be at least 1s")
+	problems = append(problems, c.Audit.problems()...)
 	return errors.Join(problems...)
 }

@@ -48,6 +48,7 @@ func (s *Store) ListOperations(ctx context.Context, visible Visible, page listin
 			"resource_name", "parent_kind", "parent_uuid", "idempotency_key", "error", "reason",
 			"expected_version", "lane", "state", "attempts", "sent_at", "vendor_request_id", "created_at", "started_at",
 			"finished_at", "request_id", "client_address", "user_agent", "parent_operation_id", "batch_total", "batch_unchanged",
+			"approval_rule", "approval_expires_at", "decided_by", "decided_at",
 		},
 		args: &listing.Args{},
 	}

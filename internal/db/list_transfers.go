@@ -13,22 +13,23 @@ import (
 
 // TransferRow is a transfer as lists show it.
 type TransferRow struct {
-	ID        uuid.UUID
-	TeamID    uuid.UUID
-	Team      string
-	State     string
-	Kind      string
-	UUID      uuid.UUID
-	Name      string
-	FromTeam  string
-	ToTeam    string
-	Actor     string
-	Reason    string
-	CreatedAt time.Time
-	ExpiresAt time.Time
-	EndedBy   string
-	EndedAt   *time.Time
-	Keys      []string
+	ID         uuid.UUID
+	TeamID     uuid.UUID
+	Team       string
+	State      string
+	Kind       string
+	UUID       uuid.UUID
+	Name       string
+	FromTeam   string
+	ToTeam     string
+	Actor      string
+	Reason     string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	EndedBy    string
+	ApprovedBy string
+	EndedAt    *time.Time
+	Keys       []string
 }
 
 // SortKeys are the row's place in the page's order.
@@ -58,11 +59,12 @@ func (s *Store) ListTransfers(ctx context.Context, team uuid.UUID, page listing.
 		// Once for each of the two teams, whose list it is in.
 		table: `(SELECT t.*, side.team_id, f.name AS from_team, o.name AS to_team,
 			CASE WHEN t.accepted THEN 'ACCEPTED' WHEN t.ended_by <> '' THEN 'DECLINED'
-			     WHEN t.ended_at IS NOT NULL OR t.expires_at <= clock_timestamp() THEN 'EXPIRED' ELSE 'PENDING' END AS state
+			     WHEN t.ended_at IS NOT NULL OR t.expires_at <= clock_timestamp() THEN 'EXPIRED'
+			     WHEN t.needs_approval THEN 'PENDING_APPROVAL' ELSE 'PENDING' END AS state
 			FROM transfers t JOIN teams f ON f.id = t.from_team_id JOIN teams o ON o.id = t.to_team_id
 			CROSS JOIN LATERAL (VALUES (t.from_team_id), (t.to_team_id)) AS side (team_id))`,
 		columns: []string{
-			"id", "team_id", "state", "kind", "uuid", "name", "from_team", "to_team", "actor", "reason", "created_at", "expires_at", "ended_by", "ended_at",
+			"id", "team_id", "state", "kind", "uuid", "name", "from_team", "to_team", "actor", "reason", "created_at", "expires_at", "ended_by", "ended_at", "approved_by",
 		},
 		args: &listing.Args{},
 	}

@@ -30,12 +30,13 @@ func codeOf(reason pb.ErrorReason) connect.Code {
 		return connect.CodePermissionDenied
 	case pb.ErrorReason_ERROR_REASON_NOT_FOUND:
 		return connect.CodeNotFound
-	case pb.ErrorReason_ERROR_REASON_VERSION_MISMATCH, pb.ErrorReason_ERROR_REASON_BATCH_INCOMPLETE:
+	case pb.ErrorReason_ERROR_REASON_VERSION_MISMATCH, pb.ErrorReason_ERROR_REASON_BATCH_INCOMPLETE,
+		pb.ErrorReason_ERROR_REASON_NOT_APPROVED:
 		return connect.CodeAborted
 	case pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED, pb.ErrorReason_ERROR_REASON_ALREADY_EXISTS:
 		return connect.CodeAlreadyExists
 	case pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED, pb.ErrorReason_ERROR_REASON_VENDOR_REFUSED,
-		pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED, pb.ErrorReason_ERROR_REASON_FROZEN:
+		pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED, pb.ErrorReason_ERROR_REASON_FROZEN, pb.ErrorReason_ERROR_REASON_APPROVAL_PENDING:
 		return connect.CodeFailedPrecondition
 	case pb.ErrorReason_ERROR_REASON_BACKLOG_FULL, pb.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED,
 		pb.ErrorReason_ERROR_REASON_CALLER_LIMIT:

@@ -104,6 +104,16 @@ func (a *Accounts) Cancel(ctx context.Context, caller identity.Caller, id uuid.U
 	return a.telling(caller).Cancel(ctx, caller, id, reason)
 }
 
+// Approve is [Engine.Approve].
+func (a *Accounts) Approve(ctx context.Context, caller identity.Caller, id uuid.UUID, reason string) (*pb.Operation, error) {
+	return a.telling(caller).Approve(ctx, caller, id, reason)
+}
+
+// Decline is [Engine.Decline].
+func (a *Accounts) Decline(ctx context.Context, caller identity.Caller, id uuid.UUID, reason string) (*pb.Operation, error) {
+	return a.telling(caller).Decline(ctx, caller, id, reason)
+}
+
 // QueueStatus is [Engine.QueueStatus] of the named account; if none is named, of the one that
 // all of the caller's teams create in, or of the default one.
 func (a *Accounts) QueueStatus(ctx context.Context, caller identity.Caller, account string) (*pb.QueueStatus, error) {

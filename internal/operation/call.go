@@ -63,6 +63,8 @@ func (e *Engine) follow(ctx context.Context, s *submission, row dbsql.Operation,
 	var err error
 	switch {
 	case row.FinishedAt != nil: // it had nothing to do
+	case row.State == statePending:
+		return pendingApproval(row)
 	case row.ID == s.id:
 		row, err = e.await(ctx, row, e.MaxWait, ended)
 	default:
@@ -367,6 +369,7 @@ func eventOf(row dbsql.Operation, m *methods.Method) audit.Event {
 
 // States as the database names them.
 const (
+	statePending   = "PENDING_APPROVAL"
 	stateQueued    = "QUEUED"
 	stateRunning   = "RUNNING"
 	stateSucceeded = "SUCCEEDED"

@@ -79,11 +79,13 @@ func (e *Engine) takeQueued(ctx context.Context, q *db.Queries, lowest int16, wa
 	return jobs, nil
 }
 
-// sentAtOnce are the methods of which nothing is asked between the claim and the sending.
+// sentAtOnce are the methods of which nothing is asked between the claim and the sending. Those
+// whose outcome cannot be found out are marked as late as can be: if their worker dies in
+// between, they have failed.
 func (e *Engine) sentAtOnce() []string {
 	names := []string{}
 	for _, m := range e.api.All() {
-		if m.Change() && e.Rules[m.Name] == nil {
+		if m.Change() && e.Rules[m.Name] == nil && m.Access.GetReconcile() != pb.Reconcile_RECONCILE_ASK {
 			names = append(names, string(m.Name))
 		}
 	}

@@ -134,17 +134,17 @@ func TestOperationsAreListedWithoutWhatMayBeLarge(t *testing.T) {
 	}
 	want := []*pb.Operation{
 		{
-			Id: gone.String(), State: pb.Operation_STATE_QUEUED, Method: "agentsvc.v1.AgentService.Forgotten", Team: "red",
+			Id: gone.String(), State: pb.Operation_STATE_QUEUED, Method: "agentsvc.v1.AgentService.Forgotten", Team: "red", Account: "default",
 			Resource: &pb.ResourceRef{Kind: "agent"}, RequestedBy: "somebody", Lane: pb.MutationOptions_LANE_NORMAL,
 			CreateTime: timestamppb.New(at(1)),
 		},
 		{
-			Id: failed.String(), State: pb.Operation_STATE_FAILED, Method: "agentsvc.v1.AgentService.CreateAgent", Team: "red",
+			Id: failed.String(), State: pb.Operation_STATE_FAILED, Method: "agentsvc.v1.AgentService.CreateAgent", Team: "red", Account: "default",
 			Resource: &pb.ResourceRef{Kind: "agent"}, RequestedBy: "somebody", Lane: pb.MutationOptions_LANE_NORMAL,
 			CreateTime: timestamppb.New(at(1)), FinishTime: timestamppb.New(at(5)), Error: failure,
 		},
 		{
-			Id: done.String(), State: pb.Operation_STATE_SUCCEEDED, Method: method, Team: "red",
+			Id: done.String(), State: pb.Operation_STATE_SUCCEEDED, Method: method, Team: "red", Account: "default",
 			Resource: &pb.ResourceRef{Kind: "agent", Uuid: agent.String(), Name: "a"}, RequestedBy: "ada@example.com", Reason: "because",
 			IdempotencyKey: "key", Lane: pb.MutationOptions_LANE_BULK,
 			CreateTime: timestamppb.New(at(1)),

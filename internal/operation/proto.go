@@ -35,6 +35,7 @@ func toProto(row dbsql.Operation, team string) (*pb.Operation, error) {
 		VendorRequestId: row.VendorRequestID,
 		ExpectedVersion: row.ExpectedVersion,
 		Account:         row.Account,
+		Approval:        approvalOf(row),
 	}
 	if row.ResourceUUID != nil {
 		op.Resource.Uuid = row.ResourceUUID.String()

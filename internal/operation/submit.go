@@ -188,6 +188,13 @@ func (e *Engine) submit(ctx context.Context, s *submission) (dbsql.Operation, er
 	if err != nil {
 		return dbsql.Operation{}, err
 	}
+	rule, err := e.approval(ctx, s)
+	if err != nil {
+		return dbsql.Operation{}, err
+	}
+	if rule != "" {
+		params.ApprovalRule = &rule
+	}
 	return e.write(ctx, s, func() (dbsql.Operation, error) { return e.insert(ctx, s, params) })
 }
 

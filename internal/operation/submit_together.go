@@ -199,11 +199,13 @@ func (e *Engine) insertAll(ctx context.Context, q *db.Queries, results []written
 	for _, row := range rows {
 		r := byID[row.ID]
 		r.row.Number, r.row.CreatedAt, r.row.AvailableAt, r.err = row.Number, row.CreatedAt, row.AvailableAt, nil
+		r.row.State, r.row.ApprovalExpiresAt = row.State, row.ApprovalExpiresAt
 	}
 	return err
 }
 
 func appendRow(p *dbsql.InsertOperationsParams, r dbsql.Operation) {
+	p.ApprovalRules = append(p.ApprovalRules, db.OrEmpty(r.ApprovalRule))
 	p.Ids, p.TeamIds, p.PrincipalIds = append(p.Ids, r.ID), append(p.TeamIds, r.TeamID), append(p.PrincipalIds, db.OrNil(r.PrincipalID))
 	p.Actors, p.Methods = append(p.Actors, r.Actor), append(p.Methods, r.Method)
 	p.ResourceKinds, p.ResourceNames = append(p.ResourceKinds, r.ResourceKind), append(p.ResourceNames, r.ResourceName)

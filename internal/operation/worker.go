@@ -54,6 +54,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var wg, jobs sync.WaitGroup
 	wg.Go(func() { e.keepLeases(keepers, under) })
 	wg.Go(func() { e.eraseUndelivered(keepers) })
+	wg.Go(func() { e.expireApprovals(keepers) })
 	wg.Go(func() { e.endStranded(keepers) })
 	e.dispatch(ctx, work, under, &jobs)
 	jobs.Wait()

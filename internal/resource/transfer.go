@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -43,16 +44,21 @@ func (c *Claimer) Transfer(ctx context.Context, by identity.Caller, req *pb.Tran
 		if err := q.EndExpiredTransfers(ctx, dbsql.EndExpiredTransfersParams{Kind: row.Kind, UUID: row.UUID}); err != nil {
 			return fmt.Errorf("ending transfers that expired: %w", err)
 		}
-		made, err := q.InsertTransfer(ctx, dbsql.InsertTransferParams{
+		params := dbsql.InsertTransferParams{
 			ID: id, Kind: row.Kind, UUID: row.UUID, Name: row.Name, FromTeamID: from.ID, ToTeamID: to.ID, Actor: by.Name, Reason: req.GetReason(),
-		})
+			NeedsApproval: slices.Contains(from.Approvals, "TRANSFER_RESOURCE"),
+		}
+		if by.PrincipalID != uuid.Nil {
+			params.PrincipalID = &by.PrincipalID
+		}
+		made, err := q.InsertTransfer(ctx, params)
 		if db.NoRows(err) {
 			return fault.Precondition("%s %s is on its way to a team already: decline that transfer first", row.Kind, row.UUID)
 		}
 		if err != nil {
 			return fmt.Errorf("noting a transfer: %w", err)
 		}
-		if by.Role(to.ID) < pb.Role_ROLE_OWNER {
+		if by.Role(to.ID) < pb.Role_ROLE_OWNER || params.NeedsApproval {
 			out = pending(made, from.Name, to.Name)
 			return record(ctx, q, by, req, row, moved{team: &from.ID, reason: req.GetReason(), after: map[string]string{"transfer_to": to.Name}})
 		}
@@ -62,6 +68,33 @@ func (c *Claimer) Transfer(ctx context.Context, by identity.Caller, req *pb.Tran
 		out = pending(made, from.Name, to.Name)
 		out.State = pb.Transfer_STATE_ACCEPTED
 		return give(ctx, q, by, req, row, handOver{from: from.Name, to: &to.ID, toName: to.Name, reason: req.GetReason()})
+	})
+	return out, err
+}
+
+// Approve is a second owner's word: from then on the other team may accept it.
+func (c *Claimer) Approve(ctx context.Context, by identity.Caller, req *pb.ApproveTransferRequest) (*pb.Transfer, error) {
+	var out *pb.Transfer
+	err := c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+		t, err := open(ctx, q, by, req.GetTransfer())
+		switch {
+		case err != nil:
+			return err
+		case t.FromTeamID != by.ActingTeam.ID || !t.NeedsApproval:
+			return fault.Precondition("transfer %s does not wait for a second owner of team %q", t.ID, by.ActingTeam.Name)
+		case t.PrincipalID != nil && *t.PrincipalID == by.PrincipalID:
+			return fault.Precondition("you asked for transfer %s yourself: another owner decides", t.ID)
+		}
+		to, err := q.TeamByID(ctx, t.ToTeamID)
+		if err != nil {
+			return fmt.Errorf("looking for a team: %w", err)
+		}
+		if t, err = q.ApproveTransfer(ctx, dbsql.ApproveTransferParams{ApprovedBy: by.Name, ID: t.ID}); err != nil {
+			return fmt.Errorf("approving a transfer: %w", err)
+		}
+		out = pending(t, by.ActingTeam.Name, to.Name)
+		row := dbsql.Resource{Kind: t.Kind, UUID: t.UUID, Name: t.Name}
+		return record(ctx, q, by, req, row, moved{team: &t.FromTeamID, reason: req.GetReason(), after: map[string]string{"transfer_to": to.Name}})
 	})
 	return out, err
 }
@@ -76,6 +109,9 @@ func (c *Claimer) Accept(ctx context.Context, by identity.Caller, req *pb.Accept
 		}
 		if t.ToTeamID != by.ActingTeam.ID {
 			return fault.Precondition("transfer %s is from team %q: an owner of the other team accepts it", t.ID, by.ActingTeam.Name)
+		}
+		if t.NeedsApproval {
+			return fault.Precondition("transfer %s waits for a second owner of the team that gives it", t.ID)
 		}
 		row, from, err := owned(ctx, q, t.Kind, t.UUID.String())
 		if err != nil {
@@ -176,8 +212,12 @@ func owned(ctx context.Context, q *db.Queries, kind, id string) (dbsql.Resource,
 
 // pending is a transfer as callers see it, in the state that it began with.
 func pending(t dbsql.Transfer, from, to string) *pb.Transfer {
+	state := pb.Transfer_STATE_PENDING
+	if t.NeedsApproval {
+		state = pb.Transfer_STATE_PENDING_APPROVAL
+	}
 	return &pb.Transfer{
-		Id: t.ID.String(), State: pb.Transfer_STATE_PENDING, Kind: t.Kind, Uuid: t.UUID.String(), Name: t.Name, FromTeam: from, ToTeam: to,
+		Id: t.ID.String(), State: state, ApprovedBy: t.ApprovedBy, Kind: t.Kind, Uuid: t.UUID.String(), Name: t.Name, FromTeam: from, ToTeam: to,
 		RequestedBy: t.Actor, Reason: t.Reason, CreateTime: timestamppb.New(t.CreatedAt), ExpireTime: timestamppb.New(t.ExpiresAt),
 		EndedBy: t.EndedBy, EndTime: timeOf(t.EndedAt),
 	}
@@ -198,7 +238,7 @@ func (r *Reader) Transfers(ctx context.Context, team uuid.UUID, req *pb.ListTran
 	for _, row := range rows {
 		t := pending(dbsql.Transfer{
 			ID: row.ID, Kind: row.Kind, UUID: row.UUID, Name: row.Name, Actor: row.Actor, Reason: row.Reason,
-			CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, EndedBy: row.EndedBy, EndedAt: row.EndedAt,
+			CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, EndedBy: row.EndedBy, EndedAt: row.EndedAt, ApprovedBy: row.ApprovedBy,
 		}, row.FromTeam, row.ToTeam)
 		t.State = pb.Transfer_State(pb.Transfer_State_value["STATE_"+row.State])
 		resp.Transfers = append(resp.Transfers, t)

@@ -77,3 +77,15 @@ func (s *Operations) CancelOperation(ctx context.Context, req *pb.CancelOperatio
 	}
 	return &pb.CancelOperationResponse{Operation: op}, nil
 }
+
+// ApproveOperation lets a change that waits for a second owner go on.
+func (s *Operations) ApproveOperation(ctx context.Context, req *pb.ApproveOperationRequest) (*pb.ApproveOperationResponse, error) {
+	op, err := s.Operations.Approve(ctx, caller(ctx), uuid.MustParse(req.GetId()), req.GetReason()) // validated
+	return answer(&pb.ApproveOperationResponse{Operation: op}, err)
+}
+
+// DeclineOperation has a change that waits for a second owner fail.
+func (s *Operations) DeclineOperation(ctx context.Context, req *pb.DeclineOperationRequest) (*pb.DeclineOperationResponse, error) {
+	op, err := s.Operations.Decline(ctx, caller(ctx), uuid.MustParse(req.GetId()), req.GetReason()) // validated
+	return answer(&pb.DeclineOperationResponse{Operation: op}, err)
+}

@@ -6,17 +6,36 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/audit/ledger"
 	"github.com/agentsvc/agentsvc/internal/resource"
 )
 
 // Audit serves the history.
-type Audit struct{ Reader *audit.Reader }
+type Audit struct {
+	Reader *audit.Reader
+	Prover *ledger.Prover
+}
 
 var _ agentsvcv1connect.AuditServiceHandler = (*Audit)(nil)
 
 // ListAuditEvents answers the events that the caller may see.
 func (s *Audit) ListAuditEvents(ctx context.Context, req *pb.ListAuditEventsRequest) (*pb.ListAuditEventsResponse, error) {
 	return s.Reader.List(ctx, caller(ctx), req)
+}
+
+// GetCheckpoint answers a signed checkpoint of the sealed history.
+func (s *Audit) GetCheckpoint(ctx context.Context, req *pb.GetCheckpointRequest) (*pb.GetCheckpointResponse, error) {
+	return s.Prover.Checkpoint(ctx, req)
+}
+
+// ProveAuditEvent proves that an event is in the sealed history.
+func (s *Audit) ProveAuditEvent(ctx context.Context, req *pb.ProveAuditEventRequest) (*pb.ProveAuditEventResponse, error) {
+	return s.Prover.Event(ctx, caller(ctx), req)
+}
+
+// ProveConsistency proves that a newer history begins with an older one.
+func (s *Audit) ProveConsistency(ctx context.Context, req *pb.ProveConsistencyRequest) (*pb.ProveConsistencyResponse, error) {
+	return s.Prover.Consistency(ctx, req)
 }
 
 // Resources serves who owns what.
@@ -41,6 +60,12 @@ func (s *Resources) ClaimResource(ctx context.Context, req *pb.ClaimResourceRequ
 func (s *Resources) TransferResource(ctx context.Context, req *pb.TransferResourceRequest) (*pb.TransferResourceResponse, error) {
 	transfer, err := s.Claimer.Transfer(ctx, caller(ctx), req)
 	return answer(&pb.TransferResourceResponse{Transfer: transfer}, err)
+}
+
+// ApproveTransfer is a second owner's word for a transfer.
+func (s *Resources) ApproveTransfer(ctx context.Context, req *pb.ApproveTransferRequest) (*pb.ApproveTransferResponse, error) {
+	transfer, err := s.Claimer.Approve(ctx, caller(ctx), req)
+	return answer(&pb.ApproveTransferResponse{Transfer: transfer}, err)
 }
 
 // AcceptTransfer takes what another team gives.

@@ -738,12 +738,12 @@ const file_agentsvc_v1_agent_key_service_proto_rawDesc = "" +
 	"\x1dRegenerateAgentApiKeyResponse\x129\n" +
 	"\fapi_key_info\x18\x01 \x01(\v2\x17.agentsvc.v1.ApiKeyInfoR\n" +
 	"apiKeyInfo\x12:\n" +
-	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xea\f\n" +
+	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xee\f\n" +
 	"\x0fAgentKeyService\x12\xb0\x01\n" +
 	"\x10ListAgentApiKeys\x12$.agentsvc.v1.ListAgentApiKeysRequest\x1a%.agentsvc.v1.ListAgentApiKeysResponse\"O\xa2\xbb\x18\x19\b\x01\x12\x15\n" +
 	"\x05agent\x12\n" +
-	"agent_uuid\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v2/gen-ai/agents/{agent_uuid}/api_keys\x90\x02\x01\x12\x82\x03\n" +
-	"\x11CreateAgentApiKey\x12%.agentsvc.v1.CreateAgentApiKeyRequest\x1a&.agentsvc.v1.CreateAgentApiKeyResponse\"\x9d\x02\xa2\xbb\x18\xe6\x01\b\x04\x12\x15\n" +
+	"agent_uuid\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v2/gen-ai/agents/{agent_uuid}/api_keys\x90\x02\x01\x12\x84\x03\n" +
+	"\x11CreateAgentApiKey\x12%.agentsvc.v1.CreateAgentApiKeyRequest\x1a&.agentsvc.v1.CreateAgentApiKeyResponse\"\x9f\x02\xa2\xbb\x18\xe8\x01\b\x04\x12\x15\n" +
 	"\x05agent\x12\n" +
 	"agent_uuid\x18\x02\"\"\n" +
 	"\ragent_api_key\x12\x11api_key_info.uuid(\x032\xa2\x01\n" +
@@ -753,7 +753,7 @@ const file_agentsvc_v1_agent_key_service_proto_rawDesc = "" +
 	"agent_uuid\x1a\rapi_key_infos\"\f\n" +
 	"\x04name\x12\x04name*\n" +
 	"created_at2%AgentKeyService.RegenerateAgentApiKey:\x14\n" +
-	"\fapi_key_uuid\x12\x04uuid8\x01\x82\xd3\xe4\x93\x02,:\x01*\"'/v2/gen-ai/agents/{agent_uuid}/api_keys\x12\xd7\x02\n" +
+	"\fapi_key_uuid\x12\x04uuid8\x01p\x05\x82\xd3\xe4\x93\x02,:\x01*\"'/v2/gen-ai/agents/{agent_uuid}/api_keys\x12\xd7\x02\n" +
 	"\x11UpdateAgentApiKey\x12%.agentsvc.v1.UpdateAgentApiKeyRequest\x1a&.agentsvc.v1.UpdateAgentApiKeyResponse\"\xf2\x01\xa2\xbb\x18\xac\x01\b\x05\x12\x15\n" +
 	"\x05agent\x12\n" +
 	"agent_uuid\x18\x02\"\x1d\n" +
@@ -763,12 +763,12 @@ const file_agentsvc_v1_agent_key_service_proto_rawDesc = "" +
 	"\x05agent\x12\n" +
 	"agent_uuid\x18\x02\"\x1d\n" +
 	"\ragent_api_key\x12\fapi_key_uuid(\x01Rp\n" +
-	"\ragent_api_key\x12\fapi_key_uuid\x1a\rapi_key_infos\" AgentKeyService.ListAgentApiKeys*\rapi_key_infos2\x11api_key_info.uuid\x82\xd3\xe4\x93\x028*6/v2/gen-ai/agents/{agent_uuid}/api_keys/{api_key_uuid}\x12\xed\x02\n" +
-	"\x15RegenerateAgentApiKey\x12).agentsvc.v1.RegenerateAgentApiKeyRequest\x1a*.agentsvc.v1.RegenerateAgentApiKeyResponse\"\xfc\x01\xa2\xbb\x18\xae\x01\b\x05\x12\x15\n" +
+	"\ragent_api_key\x12\fapi_key_uuid\x1a\rapi_key_infos\" AgentKeyService.ListAgentApiKeys*\rapi_key_infos2\x11api_key_info.uuid\x82\xd3\xe4\x93\x028*6/v2/gen-ai/agents/{agent_uuid}/api_keys/{api_key_uuid}\x12\xef\x02\n" +
+	"\x15RegenerateAgentApiKey\x12).agentsvc.v1.RegenerateAgentApiKeyRequest\x1a*.agentsvc.v1.RegenerateAgentApiKeyResponse\"\xfe\x01\xa2\xbb\x18\xb0\x01\b\x05\x12\x15\n" +
 	"\x05agent\x12\n" +
 	"agent_uuid\x18\x02\"\x1d\n" +
 	"\ragent_api_key\x12\fapi_key_uuid(\x018\x01Rp\n" +
-	"\ragent_api_key\x12\fapi_key_uuid\x1a\rapi_key_infos\" AgentKeyService.ListAgentApiKeys*\rapi_key_infos2\x11api_key_info.uuid\x82\xd3\xe4\x93\x02C\x1aA/v2/gen-ai/agents/{agent_uuid}/api_keys/{api_key_uuid}/regenerateB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\ragent_api_key\x12\fapi_key_uuid\x1a\rapi_key_infos\" AgentKeyService.ListAgentApiKeys*\rapi_key_infos2\x11api_key_info.uuidp\x05\x82\xd3\xe4\x93\x02C\x1aA/v2/gen-ai/agents/{agent_uuid}/api_keys/{api_key_uuid}/regenerateB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_agent_key_service_proto_rawDescOnce sync.Once

@@ -2072,7 +2072,7 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"t\n" +
 	"\x11WaitAgentResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xce\x13\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xf5\x13\n" +
 	"\fAgentService\x12s\n" +
 	"\n" +
 	"ListAgents\x12\x1e.agentsvc.v1.ListAgentsRequest\x1a\x1f.agentsvc.v1.ListAgentsResponse\"$\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/gen-ai/agents\x90\x02\x01\x12\x83\x01\n" +
@@ -2112,17 +2112,19 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\ranthropic_key\x12\x1eupdate.model_provider_key_uuid\x18\x01:\n" +
 	"openai_key\x12%\n" +
 	"\fcustom_model\x12\x11update.model_uuid\x18\x01(\x01\x12*\n" +
-	"\fmodel_router\x12\x18update.model_router_uuid\x18\x01b\x18AgentService.UpdateAgent\x12\x8b\x01\n" +
-	"\vDeleteAgent\x12\x1f.agentsvc.v1.DeleteAgentRequest\x1a .agentsvc.v1.DeleteAgentResponse\"9\xa2\xbb\x18\x15\b\x06\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02\x1a*\x18/v2/gen-ai/agents/{uuid}\x12\xe0\x01\n" +
-	"\x1fUpdateAgentDeploymentVisibility\x123.agentsvc.v1.UpdateAgentDeploymentVisibilityRequest\x1a4.agentsvc.v1.UpdateAgentDeploymentVisibilityResponse\"R\xa2\xbb\x18\x15\b\x05\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x02(\x01\x82\xd3\xe4\x93\x023:\x01*\x1a./v2/gen-ai/agents/{uuid}/deployment_visibility\x12\x98\x01\n" +
+	"\fmodel_router\x12\x18update.model_router_uuid\x18\x01b\x18AgentService.UpdateAgent\x12\x8d\x01\n" +
+	"\vDeleteAgent\x12\x1f.agentsvc.v1.DeleteAgentRequest\x1a .agentsvc.v1.DeleteAgentResponse\";\xa2\xbb\x18\x17\b\x06\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x02(\x01p\x01\x82\xd3\xe4\x93\x02\x1a*\x18/v2/gen-ai/agents/{uuid}\x12\x83\x02\n" +
+	"\x1fUpdateAgentDeploymentVisibility\x123.agentsvc.v1.UpdateAgentDeploymentVisibilityRequest\x1a4.agentsvc.v1.UpdateAgentDeploymentVisibilityResponse\"u\xa2\xbb\x188\b\x05\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x02(\x01p\x03z\x1f\n" +
+	"\n" +
+	"visibility\x12\x11VISIBILITY_PUBLIC\x82\xd3\xe4\x93\x023:\x01*\x1a./v2/gen-ai/agents/{uuid}/deployment_visibility\x12\x98\x01\n" +
 	"\rGetAgentUsage\x12!.agentsvc.v1.GetAgentUsageRequest\x1a\".agentsvc.v1.GetAgentUsageResponse\"@\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v2/gen-ai/agents/{uuid}/usage\x90\x02\x01\x12\xa7\x01\n" +
 	"\x11ListAgentVersions\x12%.agentsvc.v1.ListAgentVersionsRequest\x1a&.agentsvc.v1.ListAgentVersionsResponse\"C\xa2\xbb\x18\x13\b\x01\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/agents/{uuid}/versions\x90\x02\x01\x12\xc9\x01\n" +
-	"\x14RollbackAgentVersion\x12(.agentsvc.v1.RollbackAgentVersionRequest\x1a).agentsvc.v1.RollbackAgentVersionResponse\"\\\xa2\xbb\x18,\b\x05\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x02(\x01B\x15AgentService.GetAgent\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versions\x12e\n" +
+	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v2/gen-ai/agents/{uuid}/versions\x90\x02\x01\x12\xcb\x01\n" +
+	"\x14RollbackAgentVersion\x12(.agentsvc.v1.RollbackAgentVersionRequest\x1a).agentsvc.v1.RollbackAgentVersionResponse\"^\xa2\xbb\x18.\b\x05\x12\x0f\n" +
+	"\x05agent\x12\x04uuid\x18\x02(\x01B\x15AgentService.GetAgentp\x02\x82\xd3\xe4\x93\x02&:\x01*\x1a!/v2/gen-ai/agents/{uuid}/versions\x12e\n" +
 	"\tWaitAgent\x12\x1d.agentsvc.v1.WaitAgentRequest\x1a\x1e.agentsvc.v1.WaitAgentResponse\"\x17\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x010\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 

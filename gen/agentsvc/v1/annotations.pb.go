@@ -159,6 +159,8 @@ const (
 	Scope_SCOPE_SELF Scope = 2
 	// Platform administrators only.
 	Scope_SCOPE_ADMIN Scope = 3
+	// Auditors and platform administrators only.
+	Scope_SCOPE_AUDITOR Scope = 4
 )
 
 // Enum value maps for Scope.
@@ -168,12 +170,14 @@ var (
 		1: "SCOPE_VISIBLE",
 		2: "SCOPE_SELF",
 		3: "SCOPE_ADMIN",
+		4: "SCOPE_AUDITOR",
 	}
 	Scope_value = map[string]int32{
 		"SCOPE_UNSPECIFIED": 0,
 		"SCOPE_VISIBLE":     1,
 		"SCOPE_SELF":        2,
 		"SCOPE_ADMIN":       3,
+		"SCOPE_AUDITOR":     4,
 	}
 )
 
@@ -263,6 +267,70 @@ func (x Reconcile) Number() protoreflect.EnumNumber {
 // Deprecated: Use Reconcile.Descriptor instead.
 func (Reconcile) EnumDescriptor() ([]byte, []int) {
 	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{3}
+}
+
+// ApprovalRule is a kind of change that waits until another owner of the team approves it.
+type ApprovalRule int32
+
+const (
+	ApprovalRule_APPROVAL_RULE_UNSPECIFIED ApprovalRule = 0
+	// Deleting an agent.
+	ApprovalRule_APPROVAL_RULE_DELETE_AGENT ApprovalRule = 1
+	// Rolling an agent back to an earlier version.
+	ApprovalRule_APPROVAL_RULE_ROLL_BACK_AGENT ApprovalRule = 2
+	// Making an agent's deployment public.
+	ApprovalRule_APPROVAL_RULE_MAKE_AGENT_PUBLIC ApprovalRule = 3
+	// Giving a resource to another team.
+	ApprovalRule_APPROVAL_RULE_TRANSFER_RESOURCE ApprovalRule = 4
+	// Making a key, or another secret for one, which is shown.
+	ApprovalRule_APPROVAL_RULE_REVEAL_KEY ApprovalRule = 5
+)
+
+// Enum value maps for ApprovalRule.
+var (
+	ApprovalRule_name = map[int32]string{
+		0: "APPROVAL_RULE_UNSPECIFIED",
+		1: "APPROVAL_RULE_DELETE_AGENT",
+		2: "APPROVAL_RULE_ROLL_BACK_AGENT",
+		3: "APPROVAL_RULE_MAKE_AGENT_PUBLIC",
+		4: "APPROVAL_RULE_TRANSFER_RESOURCE",
+		5: "APPROVAL_RULE_REVEAL_KEY",
+	}
+	ApprovalRule_value = map[string]int32{
+		"APPROVAL_RULE_UNSPECIFIED":       0,
+		"APPROVAL_RULE_DELETE_AGENT":      1,
+		"APPROVAL_RULE_ROLL_BACK_AGENT":   2,
+		"APPROVAL_RULE_MAKE_AGENT_PUBLIC": 3,
+		"APPROVAL_RULE_TRANSFER_RESOURCE": 4,
+		"APPROVAL_RULE_REVEAL_KEY":        5,
+	}
+)
+
+func (x ApprovalRule) Enum() *ApprovalRule {
+	p := new(ApprovalRule)
+	*p = x
+	return p
+}
+
+func (x ApprovalRule) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ApprovalRule) Descriptor() protoreflect.EnumDescriptor {
+	return file_agentsvc_v1_annotations_proto_enumTypes[4].Descriptor()
+}
+
+func (ApprovalRule) Type() protoreflect.EnumType {
+	return &file_agentsvc_v1_annotations_proto_enumTypes[4]
+}
+
+func (x ApprovalRule) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ApprovalRule.Descriptor instead.
+func (ApprovalRule) EnumDescriptor() ([]byte, []int) {
+	return file_agentsvc_v1_annotations_proto_rawDescGZIP(), []int{4}
 }
 
 // Target is a resource that a method touches, and the role it takes there.
@@ -837,7 +905,11 @@ type Access struct {
 	// "AgentService.UpdateAgent". It is an operation, and so is each of them.
 	BatchOf string `protobuf:"bytes,12,opt,name=batch_of,json=batchOf,proto3" json:"batch_of,omitempty"`
 	// It may be called while its team, or everything, is frozen, although it changes something.
-	WhileFrozen   bool `protobuf:"varint,13,opt,name=while_frozen,json=whileFrozen,proto3" json:"while_frozen,omitempty"`
+	WhileFrozen bool `protobuf:"varint,13,opt,name=while_frozen,json=whileFrozen,proto3" json:"while_frozen,omitempty"`
+	// A team may have it wait until a second owner approves it.
+	Approval ApprovalRule `protobuf:"varint,14,opt,name=approval,proto3,enum=agentsvc.v1.ApprovalRule" json:"approval,omitempty"`
+	// Only where the request is like this; absent: always.
+	ApprovalWhere *Condition `protobuf:"bytes,15,opt,name=approval_where,json=approvalWhere,proto3" json:"approval_where,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -956,6 +1028,20 @@ func (x *Access) GetWhileFrozen() bool {
 	return false
 }
 
+func (x *Access) GetApproval() ApprovalRule {
+	if x != nil {
+		return x.Approval
+	}
+	return ApprovalRule_APPROVAL_RULE_UNSPECIFIED
+}
+
+func (x *Access) GetApprovalWhere() *Condition {
+	if x != nil {
+		return x.ApprovalWhere
+	}
+	return nil
+}
+
 var file_agentsvc_v1_annotations_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -1051,7 +1137,7 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x02id\x18\b \x01(\tR\x02id\x12,\n" +
 	"\x06answer\x18\t \x03(\v2\x14.agentsvc.v1.BindingR\x06answer\x12,\n" +
 	"\x05where\x18\n" +
-	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xf4\x03\n" +
+	" \x03(\v2\x16.agentsvc.v1.ConditionR\x05where\"\xea\x04\n" +
 	"\x06Access\x12+\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x13.agentsvc.v1.ActionR\x06action\x12-\n" +
 	"\atargets\x18\x02 \x03(\v2\x13.agentsvc.v1.TargetR\atargets\x12(\n" +
@@ -1065,7 +1151,9 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\x04part\x18\n" +
 	" \x01(\v2\x11.agentsvc.v1.PartR\x04part\x12\x19\n" +
 	"\bbatch_of\x18\f \x01(\tR\abatchOf\x12!\n" +
-	"\fwhile_frozen\x18\r \x01(\bR\vwhileFrozen*\x8e\x01\n" +
+	"\fwhile_frozen\x18\r \x01(\bR\vwhileFrozen\x125\n" +
+	"\bapproval\x18\x0e \x01(\x0e2\x19.agentsvc.v1.ApprovalRuleR\bapproval\x12=\n" +
+	"\x0eapproval_where\x18\x0f \x01(\v2\x16.agentsvc.v1.ConditionR\rapprovalWhere*\x8e\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_LIST\x10\x01\x12\x0f\n" +
@@ -1079,19 +1167,27 @@ const file_agentsvc_v1_annotations_proto_rawDesc = "" +
 	"\vROLE_VIEWER\x10\x01\x12\x11\n" +
 	"\rROLE_OPERATOR\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_OWNER\x10\x03*R\n" +
+	"ROLE_OWNER\x10\x03*e\n" +
 	"\x05Scope\x12\x15\n" +
 	"\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSCOPE_VISIBLE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"SCOPE_SELF\x10\x02\x12\x0f\n" +
-	"\vSCOPE_ADMIN\x10\x03*\x86\x01\n" +
+	"\vSCOPE_ADMIN\x10\x03\x12\x11\n" +
+	"\rSCOPE_AUDITOR\x10\x04*\x86\x01\n" +
 	"\tReconcile\x12\x19\n" +
 	"\x15RECONCILE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10RECONCILE_RESEND\x10\x01\x12\x19\n" +
 	"\x15RECONCILE_FIND_BY_TAG\x10\x02\x12\x1a\n" +
 	"\x16RECONCILE_FIND_IN_LIST\x10\x03\x12\x11\n" +
-	"\rRECONCILE_ASK\x10\x04:M\n" +
+	"\rRECONCILE_ASK\x10\x04*\xd8\x01\n" +
+	"\fApprovalRule\x12\x1d\n" +
+	"\x19APPROVAL_RULE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aAPPROVAL_RULE_DELETE_AGENT\x10\x01\x12!\n" +
+	"\x1dAPPROVAL_RULE_ROLL_BACK_AGENT\x10\x02\x12#\n" +
+	"\x1fAPPROVAL_RULE_MAKE_AGENT_PUBLIC\x10\x03\x12#\n" +
+	"\x1fAPPROVAL_RULE_TRANSFER_RESOURCE\x10\x04\x12\x1c\n" +
+	"\x18APPROVAL_RULE_REVEAL_KEY\x10\x05:M\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\v2\x13.agentsvc.v1.AccessR\x06access:5\n" +
 	"\x05local\x12\x1d.google.protobuf.FieldOptions\x18\xb4\x87\x03 \x01(\bR\x05local:>\n" +
 	"\n" +
@@ -1109,48 +1205,51 @@ func file_agentsvc_v1_annotations_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_annotations_proto_rawDescData
 }
 
-var file_agentsvc_v1_annotations_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_agentsvc_v1_annotations_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_agentsvc_v1_annotations_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_agentsvc_v1_annotations_proto_goTypes = []any{
 	(Action)(0),                        // 0: agentsvc.v1.Action
 	(Role)(0),                          // 1: agentsvc.v1.Role
 	(Scope)(0),                         // 2: agentsvc.v1.Scope
 	(Reconcile)(0),                     // 3: agentsvc.v1.Reconcile
-	(*Target)(nil),                     // 4: agentsvc.v1.Target
-	(*Subject)(nil),                    // 5: agentsvc.v1.Subject
-	(*Part)(nil),                       // 6: agentsvc.v1.Part
-	(*Binding)(nil),                    // 7: agentsvc.v1.Binding
-	(*Condition)(nil),                  // 8: agentsvc.v1.Condition
-	(*Find)(nil),                       // 9: agentsvc.v1.Find
-	(*Access)(nil),                     // 10: agentsvc.v1.Access
-	(*descriptorpb.MethodOptions)(nil), // 11: google.protobuf.MethodOptions
-	(*descriptorpb.FieldOptions)(nil),  // 12: google.protobuf.FieldOptions
+	(ApprovalRule)(0),                  // 4: agentsvc.v1.ApprovalRule
+	(*Target)(nil),                     // 5: agentsvc.v1.Target
+	(*Subject)(nil),                    // 6: agentsvc.v1.Subject
+	(*Part)(nil),                       // 7: agentsvc.v1.Part
+	(*Binding)(nil),                    // 8: agentsvc.v1.Binding
+	(*Condition)(nil),                  // 9: agentsvc.v1.Condition
+	(*Find)(nil),                       // 10: agentsvc.v1.Find
+	(*Access)(nil),                     // 11: agentsvc.v1.Access
+	(*descriptorpb.MethodOptions)(nil), // 12: google.protobuf.MethodOptions
+	(*descriptorpb.FieldOptions)(nil),  // 13: google.protobuf.FieldOptions
 }
 var file_agentsvc_v1_annotations_proto_depIdxs = []int32{
 	1,  // 0: agentsvc.v1.Target.role:type_name -> agentsvc.v1.Role
-	8,  // 1: agentsvc.v1.Target.except:type_name -> agentsvc.v1.Condition
-	7,  // 2: agentsvc.v1.Find.with:type_name -> agentsvc.v1.Binding
-	7,  // 3: agentsvc.v1.Find.match:type_name -> agentsvc.v1.Binding
-	7,  // 4: agentsvc.v1.Find.then_with:type_name -> agentsvc.v1.Binding
-	7,  // 5: agentsvc.v1.Find.answer:type_name -> agentsvc.v1.Binding
-	8,  // 6: agentsvc.v1.Find.where:type_name -> agentsvc.v1.Condition
+	9,  // 1: agentsvc.v1.Target.except:type_name -> agentsvc.v1.Condition
+	8,  // 2: agentsvc.v1.Find.with:type_name -> agentsvc.v1.Binding
+	8,  // 3: agentsvc.v1.Find.match:type_name -> agentsvc.v1.Binding
+	8,  // 4: agentsvc.v1.Find.then_with:type_name -> agentsvc.v1.Binding
+	8,  // 5: agentsvc.v1.Find.answer:type_name -> agentsvc.v1.Binding
+	9,  // 6: agentsvc.v1.Find.where:type_name -> agentsvc.v1.Condition
 	0,  // 7: agentsvc.v1.Access.action:type_name -> agentsvc.v1.Action
-	4,  // 8: agentsvc.v1.Access.targets:type_name -> agentsvc.v1.Target
+	5,  // 8: agentsvc.v1.Access.targets:type_name -> agentsvc.v1.Target
 	2,  // 9: agentsvc.v1.Access.scope:type_name -> agentsvc.v1.Scope
-	5,  // 10: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
+	6,  // 10: agentsvc.v1.Access.subject:type_name -> agentsvc.v1.Subject
 	3,  // 11: agentsvc.v1.Access.reconcile:type_name -> agentsvc.v1.Reconcile
-	9,  // 12: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
-	8,  // 13: agentsvc.v1.Access.refusal:type_name -> agentsvc.v1.Condition
-	6,  // 14: agentsvc.v1.Access.part:type_name -> agentsvc.v1.Part
-	11, // 15: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
-	12, // 16: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
-	12, // 17: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
-	10, // 18: agentsvc.v1.access:type_name -> agentsvc.v1.Access
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	18, // [18:19] is the sub-list for extension type_name
-	15, // [15:18] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	10, // 12: agentsvc.v1.Access.find:type_name -> agentsvc.v1.Find
+	9,  // 13: agentsvc.v1.Access.refusal:type_name -> agentsvc.v1.Condition
+	7,  // 14: agentsvc.v1.Access.part:type_name -> agentsvc.v1.Part
+	4,  // 15: agentsvc.v1.Access.approval:type_name -> agentsvc.v1.ApprovalRule
+	9,  // 16: agentsvc.v1.Access.approval_where:type_name -> agentsvc.v1.Condition
+	12, // 17: agentsvc.v1.access:extendee -> google.protobuf.MethodOptions
+	13, // 18: agentsvc.v1.local:extendee -> google.protobuf.FieldOptions
+	13, // 19: agentsvc.v1.clear_with:extendee -> google.protobuf.FieldOptions
+	11, // 20: agentsvc.v1.access:type_name -> agentsvc.v1.Access
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	20, // [20:21] is the sub-list for extension type_name
+	17, // [17:20] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_annotations_proto_init() }
@@ -1163,7 +1262,7 @@ func file_agentsvc_v1_annotations_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_annotations_proto_rawDesc), len(file_agentsvc_v1_annotations_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   7,
 			NumExtensions: 3,
 			NumServices:   0,

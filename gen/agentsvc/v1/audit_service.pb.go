@@ -572,7 +572,7 @@ var File_agentsvc_v1_audit_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_audit_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\t\n" +
+	"\x1fagentsvc/v1/audit_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1cagentsvc/v1/audit_seal.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\t\n" +
 	"\n" +
 	"AuditEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
@@ -626,9 +626,12 @@ const file_agentsvc_v1_audit_service_proto_rawDesc = "" +
 	"\x06filter\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filter\"r\n" +
 	"\x17ListAuditEventsResponse\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.agentsvc.v1.AuditEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2y\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb7\x03\n" +
 	"\fAuditService\x12i\n" +
-	"\x0fListAuditEvents\x12#.agentsvc.v1.ListAuditEventsRequest\x1a$.agentsvc.v1.ListAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x0fListAuditEvents\x12#.agentsvc.v1.ListAuditEventsRequest\x1a$.agentsvc.v1.ListAuditEventsResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12c\n" +
+	"\rGetCheckpoint\x12!.agentsvc.v1.GetCheckpointRequest\x1a\".agentsvc.v1.GetCheckpointResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01\x12i\n" +
+	"\x0fProveAuditEvent\x12#.agentsvc.v1.ProveAuditEventRequest\x1a$.agentsvc.v1.ProveAuditEventResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x01\x90\x02\x01\x12l\n" +
+	"\x10ProveConsistency\x12$.agentsvc.v1.ProveConsistencyRequest\x1a%.agentsvc.v1.ProveConsistencyResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x04\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_audit_service_proto_rawDescOnce sync.Once
@@ -645,18 +648,24 @@ func file_agentsvc_v1_audit_service_proto_rawDescGZIP() []byte {
 var file_agentsvc_v1_audit_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_agentsvc_v1_audit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_agentsvc_v1_audit_service_proto_goTypes = []any{
-	(AuditEvent_Outcome)(0),         // 0: agentsvc.v1.AuditEvent.Outcome
-	(AuditEvent_Origin)(0),          // 1: agentsvc.v1.AuditEvent.Origin
-	(*AuditEvent)(nil),              // 2: agentsvc.v1.AuditEvent
-	(*FieldChange)(nil),             // 3: agentsvc.v1.FieldChange
-	(*ListAuditEventsRequest)(nil),  // 4: agentsvc.v1.ListAuditEventsRequest
-	(*ListAuditEventsResponse)(nil), // 5: agentsvc.v1.ListAuditEventsResponse
-	(*timestamppb.Timestamp)(nil),   // 6: google.protobuf.Timestamp
-	(Action)(0),                     // 7: agentsvc.v1.Action
-	(*ResourceRef)(nil),             // 8: agentsvc.v1.ResourceRef
-	(ErrorReason)(0),                // 9: agentsvc.v1.ErrorReason
-	(*structpb.Struct)(nil),         // 10: google.protobuf.Struct
-	(*structpb.Value)(nil),          // 11: google.protobuf.Value
+	(AuditEvent_Outcome)(0),          // 0: agentsvc.v1.AuditEvent.Outcome
+	(AuditEvent_Origin)(0),           // 1: agentsvc.v1.AuditEvent.Origin
+	(*AuditEvent)(nil),               // 2: agentsvc.v1.AuditEvent
+	(*FieldChange)(nil),              // 3: agentsvc.v1.FieldChange
+	(*ListAuditEventsRequest)(nil),   // 4: agentsvc.v1.ListAuditEventsRequest
+	(*ListAuditEventsResponse)(nil),  // 5: agentsvc.v1.ListAuditEventsResponse
+	(*timestamppb.Timestamp)(nil),    // 6: google.protobuf.Timestamp
+	(Action)(0),                      // 7: agentsvc.v1.Action
+	(*ResourceRef)(nil),              // 8: agentsvc.v1.ResourceRef
+	(ErrorReason)(0),                 // 9: agentsvc.v1.ErrorReason
+	(*structpb.Struct)(nil),          // 10: google.protobuf.Struct
+	(*structpb.Value)(nil),           // 11: google.protobuf.Value
+	(*GetCheckpointRequest)(nil),     // 12: agentsvc.v1.GetCheckpointRequest
+	(*ProveAuditEventRequest)(nil),   // 13: agentsvc.v1.ProveAuditEventRequest
+	(*ProveConsistencyRequest)(nil),  // 14: agentsvc.v1.ProveConsistencyRequest
+	(*GetCheckpointResponse)(nil),    // 15: agentsvc.v1.GetCheckpointResponse
+	(*ProveAuditEventResponse)(nil),  // 16: agentsvc.v1.ProveAuditEventResponse
+	(*ProveConsistencyResponse)(nil), // 17: agentsvc.v1.ProveConsistencyResponse
 }
 var file_agentsvc_v1_audit_service_proto_depIdxs = []int32{
 	6,  // 0: agentsvc.v1.AuditEvent.time:type_name -> google.protobuf.Timestamp
@@ -674,9 +683,15 @@ var file_agentsvc_v1_audit_service_proto_depIdxs = []int32{
 	11, // 12: agentsvc.v1.FieldChange.after:type_name -> google.protobuf.Value
 	2,  // 13: agentsvc.v1.ListAuditEventsResponse.events:type_name -> agentsvc.v1.AuditEvent
 	4,  // 14: agentsvc.v1.AuditService.ListAuditEvents:input_type -> agentsvc.v1.ListAuditEventsRequest
-	5,  // 15: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
-	15, // [15:16] is the sub-list for method output_type
-	14, // [14:15] is the sub-list for method input_type
+	12, // 15: agentsvc.v1.AuditService.GetCheckpoint:input_type -> agentsvc.v1.GetCheckpointRequest
+	13, // 16: agentsvc.v1.AuditService.ProveAuditEvent:input_type -> agentsvc.v1.ProveAuditEventRequest
+	14, // 17: agentsvc.v1.AuditService.ProveConsistency:input_type -> agentsvc.v1.ProveConsistencyRequest
+	5,  // 18: agentsvc.v1.AuditService.ListAuditEvents:output_type -> agentsvc.v1.ListAuditEventsResponse
+	15, // 19: agentsvc.v1.AuditService.GetCheckpoint:output_type -> agentsvc.v1.GetCheckpointResponse
+	16, // 20: agentsvc.v1.AuditService.ProveAuditEvent:output_type -> agentsvc.v1.ProveAuditEventResponse
+	17, // 21: agentsvc.v1.AuditService.ProveConsistency:output_type -> agentsvc.v1.ProveConsistencyResponse
+	18, // [18:22] is the sub-list for method output_type
+	14, // [14:18] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -688,6 +703,7 @@ func file_agentsvc_v1_audit_service_proto_init() {
 		return
 	}
 	file_agentsvc_v1_annotations_proto_init()
+	file_agentsvc_v1_audit_seal_proto_init()
 	file_agentsvc_v1_errors_proto_init()
 	file_agentsvc_v1_operation_proto_init()
 	type x struct{}

@@ -88,6 +88,11 @@ const (
 	ErrorReason_ERROR_REASON_FROZEN ErrorReason = 32
 	// The caller makes more calls, or has more streams open, than a server takes of one caller. Code RESOURCE_EXHAUSTED.
 	ErrorReason_ERROR_REASON_CALLER_LIMIT ErrorReason = 34
+	// The change is accepted and waits for a second owner of its team; metadata holds its "operation". It is not made
+	// before one approves it. Code FAILED_PRECONDITION.
+	ErrorReason_ERROR_REASON_APPROVAL_PENDING ErrorReason = 35
+	// A second owner declined the change, or none decided in time. Code ABORTED.
+	ErrorReason_ERROR_REASON_NOT_APPROVED ErrorReason = 36
 	// There is one already. Code ALREADY_EXISTS.
 	ErrorReason_ERROR_REASON_ALREADY_EXISTS ErrorReason = 33
 )
@@ -121,6 +126,8 @@ var (
 		31: "ERROR_REASON_ACCOUNT_NOT_CONFIGURED",
 		32: "ERROR_REASON_FROZEN",
 		34: "ERROR_REASON_CALLER_LIMIT",
+		35: "ERROR_REASON_APPROVAL_PENDING",
+		36: "ERROR_REASON_NOT_APPROVED",
 		33: "ERROR_REASON_ALREADY_EXISTS",
 	}
 	ErrorReason_value = map[string]int32{
@@ -150,6 +157,8 @@ var (
 		"ERROR_REASON_ACCOUNT_NOT_CONFIGURED": 31,
 		"ERROR_REASON_FROZEN":                 32,
 		"ERROR_REASON_CALLER_LIMIT":           34,
+		"ERROR_REASON_APPROVAL_PENDING":       35,
+		"ERROR_REASON_NOT_APPROVED":           36,
 		"ERROR_REASON_ALREADY_EXISTS":         33,
 	}
 )
@@ -185,7 +194,7 @@ var File_agentsvc_v1_errors_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xa5\a\n" +
+	"\x18agentsvc/v1/errors.proto\x12\vagentsvc.v1*\xe7\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12 \n" +
@@ -213,7 +222,9 @@ const file_agentsvc_v1_errors_proto_rawDesc = "" +
 	"\x1dERROR_REASON_BATCH_INCOMPLETE\x10\x1e\x12'\n" +
 	"#ERROR_REASON_ACCOUNT_NOT_CONFIGURED\x10\x1f\x12\x17\n" +
 	"\x13ERROR_REASON_FROZEN\x10 \x12\x1d\n" +
-	"\x19ERROR_REASON_CALLER_LIMIT\x10\"\x12\x1f\n" +
+	"\x19ERROR_REASON_CALLER_LIMIT\x10\"\x12!\n" +
+	"\x1dERROR_REASON_APPROVAL_PENDING\x10#\x12\x1d\n" +
+	"\x19ERROR_REASON_NOT_APPROVED\x10$\x12\x1f\n" +
 	"\x1bERROR_REASON_ALREADY_EXISTS\x10!B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (

@@ -715,22 +715,22 @@ const file_agentsvc_v1_model_key_service_proto_rawDesc = "" +
 	"\x1dRegenerateModelApiKeyResponse\x129\n" +
 	"\fapi_key_info\x18\x01 \x01(\v2\x17.agentsvc.v1.ApiKeyInfoR\n" +
 	"apiKeyInfo\x12:\n" +
-	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xe4\b\n" +
+	"\toperation\x18d \x01(\v2\x16.agentsvc.v1.OperationB\x04\xa0\xbb\x18\x01R\toperation2\xe8\b\n" +
 	"\x0fModelKeyService\x12\x8e\x01\n" +
-	"\x10ListModelApiKeys\x12$.agentsvc.v1.ListModelApiKeysRequest\x1a%.agentsvc.v1.ListModelApiKeysResponse\"-\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v2/gen-ai/models/api_keys\x90\x02\x01\x12\xe0\x02\n" +
-	"\x11CreateModelApiKey\x12%.agentsvc.v1.CreateModelApiKeyRequest\x1a&.agentsvc.v1.CreateModelApiKeyResponse\"\xfb\x01\xa2\xbb\x18\xce\x01\b\x04\x12\x17\n" +
+	"\x10ListModelApiKeys\x12$.agentsvc.v1.ListModelApiKeysRequest\x1a%.agentsvc.v1.ListModelApiKeysResponse\"-\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v2/gen-ai/models/api_keys\x90\x02\x01\x12\xe2\x02\n" +
+	"\x11CreateModelApiKey\x12%.agentsvc.v1.CreateModelApiKeyRequest\x1a&.agentsvc.v1.CreateModelApiKeyResponse\"\xfd\x01\xa2\xbb\x18\xd0\x01\b\x04\x12\x17\n" +
 	"\x04team\x12\rmutation.team\x18\x02\"\"\n" +
 	"\rmodel_api_key\x12\x11api_key_info.uuid(\x032\x88\x01\n" +
 	" ModelKeyService.ListModelApiKeys\x1a\rapi_key_infos\"\f\n" +
 	"\x04name\x12\x04name*\n" +
 	"created_at2%ModelKeyService.RegenerateModelApiKey:\x14\n" +
-	"\fapi_key_uuid\x12\x04uuid8\x01\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v2/gen-ai/models/api_keys\x88\x02\x01\x12\xc1\x01\n" +
+	"\fapi_key_uuid\x12\x04uuid8\x01p\x05\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v2/gen-ai/models/api_keys\x88\x02\x01\x12\xc1\x01\n" +
 	"\x11UpdateModelApiKey\x12%.agentsvc.v1.UpdateModelApiKeyRequest\x1a&.agentsvc.v1.UpdateModelApiKeyResponse\"]\xa2\xbb\x18%\b\x05\x12\x1f\n" +
 	"\rmodel_api_key\x12\fapi_key_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02.:\x01*\x1a)/v2/gen-ai/models/api_keys/{api_key_uuid}\x12\xbe\x01\n" +
 	"\x11DeleteModelApiKey\x12%.agentsvc.v1.DeleteModelApiKeyRequest\x1a&.agentsvc.v1.DeleteModelApiKeyResponse\"Z\xa2\xbb\x18%\b\x06\x12\x1f\n" +
-	"\rmodel_api_key\x12\fapi_key_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02+*)/v2/gen-ai/models/api_keys/{api_key_uuid}\x12\xd7\x01\n" +
-	"\x15RegenerateModelApiKey\x12).agentsvc.v1.RegenerateModelApiKeyRequest\x1a*.agentsvc.v1.RegenerateModelApiKeyResponse\"g\xa2\xbb\x18'\b\x05\x12\x1f\n" +
-	"\rmodel_api_key\x12\fapi_key_uuid\x18\x02(\x018\x01\x82\xd3\xe4\x93\x026\x1a4/v2/gen-ai/models/api_keys/{api_key_uuid}/regenerateB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\rmodel_api_key\x12\fapi_key_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x02+*)/v2/gen-ai/models/api_keys/{api_key_uuid}\x12\xd9\x01\n" +
+	"\x15RegenerateModelApiKey\x12).agentsvc.v1.RegenerateModelApiKeyRequest\x1a*.agentsvc.v1.RegenerateModelApiKeyResponse\"i\xa2\xbb\x18)\b\x05\x12\x1f\n" +
+	"\rmodel_api_key\x12\fapi_key_uuid\x18\x02(\x018\x01p\x05\x82\xd3\xe4\x93\x026\x1a4/v2/gen-ai/models/api_keys/{api_key_uuid}/regenerateB9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_model_key_service_proto_rawDescOnce sync.Once

@@ -40,6 +40,8 @@ const (
 	Operation_STATE_FAILED Operation_State = 4
 	// Taken back before it was sent.
 	Operation_STATE_CANCELLED Operation_State = 5
+	// Durable, waiting for a second owner of its team; it is not in the queue.
+	Operation_STATE_PENDING_APPROVAL Operation_State = 6
 )
 
 // Enum value maps for Operation_State.
@@ -51,14 +53,16 @@ var (
 		3: "STATE_SUCCEEDED",
 		4: "STATE_FAILED",
 		5: "STATE_CANCELLED",
+		6: "STATE_PENDING_APPROVAL",
 	}
 	Operation_State_value = map[string]int32{
-		"STATE_UNSPECIFIED": 0,
-		"STATE_QUEUED":      1,
-		"STATE_RUNNING":     2,
-		"STATE_SUCCEEDED":   3,
-		"STATE_FAILED":      4,
-		"STATE_CANCELLED":   5,
+		"STATE_UNSPECIFIED":      0,
+		"STATE_QUEUED":           1,
+		"STATE_RUNNING":          2,
+		"STATE_SUCCEEDED":        3,
+		"STATE_FAILED":           4,
+		"STATE_CANCELLED":        5,
+		"STATE_PENDING_APPROVAL": 6,
 	}
 )
 
@@ -142,6 +146,8 @@ type Operation struct {
 	ParentOperation string `protobuf:"bytes,30,opt,name=parent_operation,json=parentOperation,proto3" json:"parent_operation,omitempty"`
 	// Name of the vendor account that it goes to, from whose budget. The changes of a batch may go to several.
 	Account string `protobuf:"bytes,32,opt,name=account,proto3" json:"account,omitempty"`
+	// That it waits, or waited, for a second owner; absent if its team wants none for such a change.
+	Approval *Approval `protobuf:"bytes,33,opt,name=approval,proto3" json:"approval,omitempty"`
 	// How far it is, if it is a batch. A batch is RUNNING once one of its changes was taken up. It ends with the last
 	// of them: as CANCELLED if it was cancelled, else as FAILED with BATCH_INCOMPLETE if some were not made.
 	Batch         *BatchProgress `protobuf:"bytes,31,opt,name=batch,proto3" json:"batch,omitempty"`
@@ -354,9 +360,89 @@ func (x *Operation) GetAccount() string {
 	return ""
 }
 
+func (x *Operation) GetApproval() *Approval {
+	if x != nil {
+		return x.Approval
+	}
+	return nil
+}
+
 func (x *Operation) GetBatch() *BatchProgress {
 	if x != nil {
 		return x.Batch
+	}
+	return nil
+}
+
+// Approval is what a second owner says to a change.
+type Approval struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why one is asked.
+	Rule ApprovalRule `protobuf:"varint,1,opt,name=rule,proto3,enum=agentsvc.v1.ApprovalRule" json:"rule,omitempty"`
+	// When the change fails if nobody has decided.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Who approved or declined it; empty if nobody has.
+	DecidedBy string `protobuf:"bytes,3,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	// When they did.
+	DecideTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=decide_time,json=decideTime,proto3" json:"decide_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Approval) Reset() {
+	*x = Approval{}
+	mi := &file_agentsvc_v1_operation_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Approval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Approval) ProtoMessage() {}
+
+func (x *Approval) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Approval.ProtoReflect.Descriptor instead.
+func (*Approval) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Approval) GetRule() ApprovalRule {
+	if x != nil {
+		return x.Rule
+	}
+	return ApprovalRule_APPROVAL_RULE_UNSPECIFIED
+}
+
+func (x *Approval) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *Approval) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+func (x *Approval) GetDecideTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DecideTime
 	}
 	return nil
 }
@@ -376,7 +462,7 @@ type ResourceRef struct {
 
 func (x *ResourceRef) Reset() {
 	*x = ResourceRef{}
-	mi := &file_agentsvc_v1_operation_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_operation_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +474,7 @@ func (x *ResourceRef) String() string {
 func (*ResourceRef) ProtoMessage() {}
 
 func (x *ResourceRef) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_operation_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +487,7 @@ func (x *ResourceRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResourceRef.ProtoReflect.Descriptor instead.
 func (*ResourceRef) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_proto_rawDescGZIP(), []int{1}
+	return file_agentsvc_v1_operation_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ResourceRef) GetKind() string {
@@ -429,7 +515,7 @@ var File_agentsvc_v1_operation_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x17agentsvc/v1/batch.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x95\n" +
+	"\x1bagentsvc/v1/operation.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x17agentsvc/v1/batch.proto\x1a\x1aagentsvc/v1/mutation.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xe5\n" +
 	"\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
@@ -460,16 +546,26 @@ const file_agentsvc_v1_operation_proto_rawDesc = "" +
 	"\x0equeue_position\x18\x18 \x01(\x05H\x00R\rqueuePosition\x88\x01\x01\x12L\n" +
 	"\x14estimated_start_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x12estimatedStartTime\x12)\n" +
 	"\x10parent_operation\x18\x1e \x01(\tR\x0fparentOperation\x12\x18\n" +
-	"\aaccount\x18  \x01(\tR\aaccount\x120\n" +
-	"\x05batch\x18\x1f \x01(\v2\x1a.agentsvc.v1.BatchProgressR\x05batch\"\x7f\n" +
+	"\aaccount\x18  \x01(\tR\aaccount\x121\n" +
+	"\bapproval\x18! \x01(\v2\x15.agentsvc.v1.ApprovalR\bapproval\x120\n" +
+	"\x05batch\x18\x1f \x01(\v2\x1a.agentsvc.v1.BatchProgressR\x05batch\"\x9b\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_QUEUED\x10\x01\x12\x11\n" +
 	"\rSTATE_RUNNING\x10\x02\x12\x13\n" +
 	"\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x04\x12\x13\n" +
-	"\x0fSTATE_CANCELLED\x10\x05B\x11\n" +
-	"\x0f_queue_position\"I\n" +
+	"\x0fSTATE_CANCELLED\x10\x05\x12\x1a\n" +
+	"\x16STATE_PENDING_APPROVAL\x10\x06B\x11\n" +
+	"\x0f_queue_position\"\xd2\x01\n" +
+	"\bApproval\x12-\n" +
+	"\x04rule\x18\x01 \x01(\x0e2\x19.agentsvc.v1.ApprovalRuleR\x04rule\x12;\n" +
+	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12\x1d\n" +
+	"\n" +
+	"decided_by\x18\x03 \x01(\tR\tdecidedBy\x12;\n" +
+	"\vdecide_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"decideTime\"I\n" +
 	"\vResourceRef\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -488,36 +584,42 @@ func file_agentsvc_v1_operation_proto_rawDescGZIP() []byte {
 }
 
 var file_agentsvc_v1_operation_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_agentsvc_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_agentsvc_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_agentsvc_v1_operation_proto_goTypes = []any{
 	(Operation_State)(0),          // 0: agentsvc.v1.Operation.State
 	(*Operation)(nil),             // 1: agentsvc.v1.Operation
-	(*ResourceRef)(nil),           // 2: agentsvc.v1.ResourceRef
-	(MutationOptions_Lane)(0),     // 3: agentsvc.v1.MutationOptions.Lane
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*status.Status)(nil),         // 5: google.rpc.Status
-	(*anypb.Any)(nil),             // 6: google.protobuf.Any
-	(*BatchProgress)(nil),         // 7: agentsvc.v1.BatchProgress
+	(*Approval)(nil),              // 2: agentsvc.v1.Approval
+	(*ResourceRef)(nil),           // 3: agentsvc.v1.ResourceRef
+	(MutationOptions_Lane)(0),     // 4: agentsvc.v1.MutationOptions.Lane
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*status.Status)(nil),         // 6: google.rpc.Status
+	(*anypb.Any)(nil),             // 7: google.protobuf.Any
+	(*BatchProgress)(nil),         // 8: agentsvc.v1.BatchProgress
+	(ApprovalRule)(0),             // 9: agentsvc.v1.ApprovalRule
 }
 var file_agentsvc_v1_operation_proto_depIdxs = []int32{
 	0,  // 0: agentsvc.v1.Operation.state:type_name -> agentsvc.v1.Operation.State
-	2,  // 1: agentsvc.v1.Operation.resource:type_name -> agentsvc.v1.ResourceRef
-	3,  // 2: agentsvc.v1.Operation.lane:type_name -> agentsvc.v1.MutationOptions.Lane
-	4,  // 3: agentsvc.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	4,  // 4: agentsvc.v1.Operation.start_time:type_name -> google.protobuf.Timestamp
-	4,  // 5: agentsvc.v1.Operation.sent_time:type_name -> google.protobuf.Timestamp
-	4,  // 6: agentsvc.v1.Operation.finish_time:type_name -> google.protobuf.Timestamp
-	5,  // 7: agentsvc.v1.Operation.error:type_name -> google.rpc.Status
-	6,  // 8: agentsvc.v1.Operation.request:type_name -> google.protobuf.Any
-	6,  // 9: agentsvc.v1.Operation.response:type_name -> google.protobuf.Any
-	2,  // 10: agentsvc.v1.Operation.parent:type_name -> agentsvc.v1.ResourceRef
-	4,  // 11: agentsvc.v1.Operation.estimated_start_time:type_name -> google.protobuf.Timestamp
-	7,  // 12: agentsvc.v1.Operation.batch:type_name -> agentsvc.v1.BatchProgress
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	3,  // 1: agentsvc.v1.Operation.resource:type_name -> agentsvc.v1.ResourceRef
+	4,  // 2: agentsvc.v1.Operation.lane:type_name -> agentsvc.v1.MutationOptions.Lane
+	5,  // 3: agentsvc.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	5,  // 4: agentsvc.v1.Operation.start_time:type_name -> google.protobuf.Timestamp
+	5,  // 5: agentsvc.v1.Operation.sent_time:type_name -> google.protobuf.Timestamp
+	5,  // 6: agentsvc.v1.Operation.finish_time:type_name -> google.protobuf.Timestamp
+	6,  // 7: agentsvc.v1.Operation.error:type_name -> google.rpc.Status
+	7,  // 8: agentsvc.v1.Operation.request:type_name -> google.protobuf.Any
+	7,  // 9: agentsvc.v1.Operation.response:type_name -> google.protobuf.Any
+	3,  // 10: agentsvc.v1.Operation.parent:type_name -> agentsvc.v1.ResourceRef
+	5,  // 11: agentsvc.v1.Operation.estimated_start_time:type_name -> google.protobuf.Timestamp
+	2,  // 12: agentsvc.v1.Operation.approval:type_name -> agentsvc.v1.Approval
+	8,  // 13: agentsvc.v1.Operation.batch:type_name -> agentsvc.v1.BatchProgress
+	9,  // 14: agentsvc.v1.Approval.rule:type_name -> agentsvc.v1.ApprovalRule
+	5,  // 15: agentsvc.v1.Approval.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 16: agentsvc.v1.Approval.decide_time:type_name -> google.protobuf.Timestamp
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_operation_proto_init() }
@@ -525,6 +627,7 @@ func file_agentsvc_v1_operation_proto_init() {
 	if File_agentsvc_v1_operation_proto != nil {
 		return
 	}
+	file_agentsvc_v1_annotations_proto_init()
 	file_agentsvc_v1_batch_proto_init()
 	file_agentsvc_v1_mutation_proto_init()
 	file_agentsvc_v1_operation_proto_msgTypes[0].OneofWrappers = []any{}
@@ -534,7 +637,7 @@ func file_agentsvc_v1_operation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_operation_proto_rawDesc), len(file_agentsvc_v1_operation_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,6 +23,202 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ApproveOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique id of the operation.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveOperationRequest) Reset() {
+	*x = ApproveOperationRequest{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveOperationRequest) ProtoMessage() {}
+
+func (x *ApproveOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveOperationRequest.ProtoReflect.Descriptor instead.
+func (*ApproveOperationRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ApproveOperationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ApproveOperationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ApproveOperationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operation     *Operation             `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveOperationResponse) Reset() {
+	*x = ApproveOperationResponse{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveOperationResponse) ProtoMessage() {}
+
+func (x *ApproveOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveOperationResponse.ProtoReflect.Descriptor instead.
+func (*ApproveOperationResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ApproveOperationResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+type DeclineOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique id of the operation.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why: who asked for the change is told.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeclineOperationRequest) Reset() {
+	*x = DeclineOperationRequest{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeclineOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeclineOperationRequest) ProtoMessage() {}
+
+func (x *DeclineOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeclineOperationRequest.ProtoReflect.Descriptor instead.
+func (*DeclineOperationRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DeclineOperationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeclineOperationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DeclineOperationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operation     *Operation             `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeclineOperationResponse) Reset() {
+	*x = DeclineOperationResponse{}
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeclineOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeclineOperationResponse) ProtoMessage() {}
+
+func (x *DeclineOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeclineOperationResponse.ProtoReflect.Descriptor instead.
+func (*DeclineOperationResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DeclineOperationResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 type GetQueueStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the vendor account whose queue is meant, one that the caller's teams create in; empty for theirs, or for
@@ -34,7 +230,7 @@ type GetQueueStatusRequest struct {
 
 func (x *GetQueueStatusRequest) Reset() {
 	*x = GetQueueStatusRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -46,7 +242,7 @@ func (x *GetQueueStatusRequest) String() string {
 func (*GetQueueStatusRequest) ProtoMessage() {}
 
 func (x *GetQueueStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[0]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -59,7 +255,7 @@ func (x *GetQueueStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetQueueStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetQueueStatusRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{0}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetQueueStatusRequest) GetAccount() string {
@@ -78,7 +274,7 @@ type GetQueueStatusResponse struct {
 
 func (x *GetQueueStatusResponse) Reset() {
 	*x = GetQueueStatusResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -90,7 +286,7 @@ func (x *GetQueueStatusResponse) String() string {
 func (*GetQueueStatusResponse) ProtoMessage() {}
 
 func (x *GetQueueStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[1]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -103,7 +299,7 @@ func (x *GetQueueStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetQueueStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetQueueStatusResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{1}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetQueueStatusResponse) GetStatus() *QueueStatus {
@@ -125,7 +321,7 @@ type WatchQueueRequest struct {
 
 func (x *WatchQueueRequest) Reset() {
 	*x = WatchQueueRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -137,7 +333,7 @@ func (x *WatchQueueRequest) String() string {
 func (*WatchQueueRequest) ProtoMessage() {}
 
 func (x *WatchQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[2]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -150,7 +346,7 @@ func (x *WatchQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchQueueRequest.ProtoReflect.Descriptor instead.
 func (*WatchQueueRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{2}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchQueueRequest) GetEvery() *durationpb.Duration {
@@ -176,7 +372,7 @@ type WatchQueueResponse struct {
 
 func (x *WatchQueueResponse) Reset() {
 	*x = WatchQueueResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +384,7 @@ func (x *WatchQueueResponse) String() string {
 func (*WatchQueueResponse) ProtoMessage() {}
 
 func (x *WatchQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[3]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +397,7 @@ func (x *WatchQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchQueueResponse.ProtoReflect.Descriptor instead.
 func (*WatchQueueResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{3}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchQueueResponse) GetStatus() *QueueStatus {
@@ -221,7 +417,7 @@ type GetOperationRequest struct {
 
 func (x *GetOperationRequest) Reset() {
 	*x = GetOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +429,7 @@ func (x *GetOperationRequest) String() string {
 func (*GetOperationRequest) ProtoMessage() {}
 
 func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[4]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +442,7 @@ func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationRequest.ProtoReflect.Descriptor instead.
 func (*GetOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{4}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetOperationRequest) GetId() string {
@@ -265,7 +461,7 @@ type GetOperationResponse struct {
 
 func (x *GetOperationResponse) Reset() {
 	*x = GetOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -277,7 +473,7 @@ func (x *GetOperationResponse) String() string {
 func (*GetOperationResponse) ProtoMessage() {}
 
 func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[5]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -290,7 +486,7 @@ func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationResponse.ProtoReflect.Descriptor instead.
 func (*GetOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{5}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetOperationResponse) GetOperation() *Operation {
@@ -316,7 +512,7 @@ type ListOperationsRequest struct {
 
 func (x *ListOperationsRequest) Reset() {
 	*x = ListOperationsRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -328,7 +524,7 @@ func (x *ListOperationsRequest) String() string {
 func (*ListOperationsRequest) ProtoMessage() {}
 
 func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[6]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -341,7 +537,7 @@ func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperationsRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{6}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListOperationsRequest) GetPageSize() int32 {
@@ -377,7 +573,7 @@ type ListOperationsResponse struct {
 
 func (x *ListOperationsResponse) Reset() {
 	*x = ListOperationsResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +585,7 @@ func (x *ListOperationsResponse) String() string {
 func (*ListOperationsResponse) ProtoMessage() {}
 
 func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[7]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +598,7 @@ func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperationsResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{7}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListOperationsResponse) GetOperations() []*Operation {
@@ -431,7 +627,7 @@ type WaitOperationRequest struct {
 
 func (x *WaitOperationRequest) Reset() {
 	*x = WaitOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[8]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +639,7 @@ func (x *WaitOperationRequest) String() string {
 func (*WaitOperationRequest) ProtoMessage() {}
 
 func (x *WaitOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[8]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +652,7 @@ func (x *WaitOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitOperationRequest.ProtoReflect.Descriptor instead.
 func (*WaitOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{8}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WaitOperationRequest) GetId() string {
@@ -482,7 +678,7 @@ type WaitOperationResponse struct {
 
 func (x *WaitOperationResponse) Reset() {
 	*x = WaitOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[9]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +690,7 @@ func (x *WaitOperationResponse) String() string {
 func (*WaitOperationResponse) ProtoMessage() {}
 
 func (x *WaitOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[9]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +703,7 @@ func (x *WaitOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitOperationResponse.ProtoReflect.Descriptor instead.
 func (*WaitOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{9}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WaitOperationResponse) GetOperation() *Operation {
@@ -529,7 +725,7 @@ type CancelOperationRequest struct {
 
 func (x *CancelOperationRequest) Reset() {
 	*x = CancelOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[10]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +737,7 @@ func (x *CancelOperationRequest) String() string {
 func (*CancelOperationRequest) ProtoMessage() {}
 
 func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[10]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +750,7 @@ func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationRequest.ProtoReflect.Descriptor instead.
 func (*CancelOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{10}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelOperationRequest) GetId() string {
@@ -580,7 +776,7 @@ type CancelOperationResponse struct {
 
 func (x *CancelOperationResponse) Reset() {
 	*x = CancelOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[11]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +788,7 @@ func (x *CancelOperationResponse) String() string {
 func (*CancelOperationResponse) ProtoMessage() {}
 
 func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[11]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +801,7 @@ func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationResponse.ProtoReflect.Descriptor instead.
 func (*CancelOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{11}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelOperationResponse) GetOperation() *Operation {
@@ -625,7 +821,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[12]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +833,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[12]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +846,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{12}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchOperationRequest) GetId() string {
@@ -670,7 +866,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[13]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +878,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[13]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +891,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{13}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchOperationResponse) GetOperation() *Operation {
@@ -717,7 +913,7 @@ type ResumeOperationRequest struct {
 
 func (x *ResumeOperationRequest) Reset() {
 	*x = ResumeOperationRequest{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[14]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +925,7 @@ func (x *ResumeOperationRequest) String() string {
 func (*ResumeOperationRequest) ProtoMessage() {}
 
 func (x *ResumeOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[14]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +938,7 @@ func (x *ResumeOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeOperationRequest.ProtoReflect.Descriptor instead.
 func (*ResumeOperationRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{14}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResumeOperationRequest) GetId() string {
@@ -769,7 +965,7 @@ type ResumeOperationResponse struct {
 
 func (x *ResumeOperationResponse) Reset() {
 	*x = ResumeOperationResponse{}
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[15]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +977,7 @@ func (x *ResumeOperationResponse) String() string {
 func (*ResumeOperationResponse) ProtoMessage() {}
 
 func (x *ResumeOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[15]
+	mi := &file_agentsvc_v1_operation_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +990,7 @@ func (x *ResumeOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeOperationResponse.ProtoReflect.Descriptor instead.
 func (*ResumeOperationResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{15}
+	return file_agentsvc_v1_operation_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResumeOperationResponse) GetOperation() *Operation {
@@ -808,7 +1004,18 @@ var File_agentsvc_v1_operation_service_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\n" +
-	"#agentsvc/v1/operation_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x17agentsvc/v1/queue.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\":\n" +
+	"#agentsvc/v1/operation_service.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x17agentsvc/v1/queue.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"U\n" +
+	"\x17ApproveOperationRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"P\n" +
+	"\x18ApproveOperationResponse\x124\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation\"W\n" +
+	"\x17DeclineOperationRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xe8\aR\x06reason\"P\n" +
+	"\x18DeclineOperationResponse\x124\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation\":\n" +
 	"\x15GetQueueStatusRequest\x12!\n" +
 	"\aaccount\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\aaccount\"J\n" +
 	"\x16GetQueueStatusResponse\x120\n" +
@@ -852,7 +1059,7 @@ const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"O\n" +
 	"\x17ResumeOperationResponse\x124\n" +
-	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\x90\a\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\x8a\t\n" +
 	"\x10OperationService\x12q\n" +
 	"\fGetOperation\x12 .agentsvc.v1.GetOperationRequest\x1a!.agentsvc.v1.GetOperationResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12f\n" +
@@ -864,7 +1071,11 @@ const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\x0fCancelOperation\x12#.agentsvc.v1.CancelOperationRequest\x1a$.agentsvc.v1.CancelOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x02\x12w\n" +
 	"\x0fResumeOperation\x12#.agentsvc.v1.ResumeOperationRequest\x1a$.agentsvc.v1.ResumeOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
-	"\toperation\x12\x02id\x18\x02\x12f\n" +
+	"\toperation\x12\x02id\x18\x02\x12z\n" +
+	"\x10ApproveOperation\x12$.agentsvc.v1.ApproveOperationRequest\x1a%.agentsvc.v1.ApproveOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
+	"\toperation\x12\x02id\x18\x03\x12|\n" +
+	"\x10DeclineOperation\x12$.agentsvc.v1.DeclineOperationRequest\x1a%.agentsvc.v1.DeclineOperationResponse\"\x1b\xa2\xbb\x18\x17\b\x05\x12\x11\n" +
+	"\toperation\x12\x02id\x18\x03h\x01\x12f\n" +
 	"\x0eGetQueueStatus\x12\".agentsvc.v1.GetQueueStatusRequest\x1a#.agentsvc.v1.GetQueueStatusResponse\"\v\xa2\xbb\x18\x04\b\x02\x18\x01\x90\x02\x01\x12Y\n" +
 	"\n" +
 	"WatchQueue\x12\x1e.agentsvc.v1.WatchQueueRequest\x1a\x1f.agentsvc.v1.WatchQueueResponse\"\b\xa2\xbb\x18\x04\b\x02\x18\x010\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
@@ -881,60 +1092,70 @@ func file_agentsvc_v1_operation_service_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_operation_service_proto_rawDescData
 }
 
-var file_agentsvc_v1_operation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_agentsvc_v1_operation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_agentsvc_v1_operation_service_proto_goTypes = []any{
-	(*GetQueueStatusRequest)(nil),   // 0: agentsvc.v1.GetQueueStatusRequest
-	(*GetQueueStatusResponse)(nil),  // 1: agentsvc.v1.GetQueueStatusResponse
-	(*WatchQueueRequest)(nil),       // 2: agentsvc.v1.WatchQueueRequest
-	(*WatchQueueResponse)(nil),      // 3: agentsvc.v1.WatchQueueResponse
-	(*GetOperationRequest)(nil),     // 4: agentsvc.v1.GetOperationRequest
-	(*GetOperationResponse)(nil),    // 5: agentsvc.v1.GetOperationResponse
-	(*ListOperationsRequest)(nil),   // 6: agentsvc.v1.ListOperationsRequest
-	(*ListOperationsResponse)(nil),  // 7: agentsvc.v1.ListOperationsResponse
-	(*WaitOperationRequest)(nil),    // 8: agentsvc.v1.WaitOperationRequest
-	(*WaitOperationResponse)(nil),   // 9: agentsvc.v1.WaitOperationResponse
-	(*CancelOperationRequest)(nil),  // 10: agentsvc.v1.CancelOperationRequest
-	(*CancelOperationResponse)(nil), // 11: agentsvc.v1.CancelOperationResponse
-	(*WatchOperationRequest)(nil),   // 12: agentsvc.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil),  // 13: agentsvc.v1.WatchOperationResponse
-	(*ResumeOperationRequest)(nil),  // 14: agentsvc.v1.ResumeOperationRequest
-	(*ResumeOperationResponse)(nil), // 15: agentsvc.v1.ResumeOperationResponse
-	(*QueueStatus)(nil),             // 16: agentsvc.v1.QueueStatus
-	(*durationpb.Duration)(nil),     // 17: google.protobuf.Duration
-	(*Operation)(nil),               // 18: agentsvc.v1.Operation
+	(*ApproveOperationRequest)(nil),  // 0: agentsvc.v1.ApproveOperationRequest
+	(*ApproveOperationResponse)(nil), // 1: agentsvc.v1.ApproveOperationResponse
+	(*DeclineOperationRequest)(nil),  // 2: agentsvc.v1.DeclineOperationRequest
+	(*DeclineOperationResponse)(nil), // 3: agentsvc.v1.DeclineOperationResponse
+	(*GetQueueStatusRequest)(nil),    // 4: agentsvc.v1.GetQueueStatusRequest
+	(*GetQueueStatusResponse)(nil),   // 5: agentsvc.v1.GetQueueStatusResponse
+	(*WatchQueueRequest)(nil),        // 6: agentsvc.v1.WatchQueueRequest
+	(*WatchQueueResponse)(nil),       // 7: agentsvc.v1.WatchQueueResponse
+	(*GetOperationRequest)(nil),      // 8: agentsvc.v1.GetOperationRequest
+	(*GetOperationResponse)(nil),     // 9: agentsvc.v1.GetOperationResponse
+	(*ListOperationsRequest)(nil),    // 10: agentsvc.v1.ListOperationsRequest
+	(*ListOperationsResponse)(nil),   // 11: agentsvc.v1.ListOperationsResponse
+	(*WaitOperationRequest)(nil),     // 12: agentsvc.v1.WaitOperationRequest
+	(*WaitOperationResponse)(nil),    // 13: agentsvc.v1.WaitOperationResponse
+	(*CancelOperationRequest)(nil),   // 14: agentsvc.v1.CancelOperationRequest
+	(*CancelOperationResponse)(nil),  // 15: agentsvc.v1.CancelOperationResponse
+	(*WatchOperationRequest)(nil),    // 16: agentsvc.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil),   // 17: agentsvc.v1.WatchOperationResponse
+	(*ResumeOperationRequest)(nil),   // 18: agentsvc.v1.ResumeOperationRequest
+	(*ResumeOperationResponse)(nil),  // 19: agentsvc.v1.ResumeOperationResponse
+	(*Operation)(nil),                // 20: agentsvc.v1.Operation
+	(*QueueStatus)(nil),              // 21: agentsvc.v1.QueueStatus
+	(*durationpb.Duration)(nil),      // 22: google.protobuf.Duration
 }
 var file_agentsvc_v1_operation_service_proto_depIdxs = []int32{
-	16, // 0: agentsvc.v1.GetQueueStatusResponse.status:type_name -> agentsvc.v1.QueueStatus
-	17, // 1: agentsvc.v1.WatchQueueRequest.every:type_name -> google.protobuf.Duration
-	16, // 2: agentsvc.v1.WatchQueueResponse.status:type_name -> agentsvc.v1.QueueStatus
-	18, // 3: agentsvc.v1.GetOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	18, // 4: agentsvc.v1.ListOperationsResponse.operations:type_name -> agentsvc.v1.Operation
-	17, // 5: agentsvc.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
-	18, // 6: agentsvc.v1.WaitOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	18, // 7: agentsvc.v1.CancelOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	18, // 8: agentsvc.v1.WatchOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	18, // 9: agentsvc.v1.ResumeOperationResponse.operation:type_name -> agentsvc.v1.Operation
-	4,  // 10: agentsvc.v1.OperationService.GetOperation:input_type -> agentsvc.v1.GetOperationRequest
-	6,  // 11: agentsvc.v1.OperationService.ListOperations:input_type -> agentsvc.v1.ListOperationsRequest
-	8,  // 12: agentsvc.v1.OperationService.WaitOperation:input_type -> agentsvc.v1.WaitOperationRequest
-	12, // 13: agentsvc.v1.OperationService.WatchOperation:input_type -> agentsvc.v1.WatchOperationRequest
-	10, // 14: agentsvc.v1.OperationService.CancelOperation:input_type -> agentsvc.v1.CancelOperationRequest
-	14, // 15: agentsvc.v1.OperationService.ResumeOperation:input_type -> agentsvc.v1.ResumeOperationRequest
-	0,  // 16: agentsvc.v1.OperationService.GetQueueStatus:input_type -> agentsvc.v1.GetQueueStatusRequest
-	2,  // 17: agentsvc.v1.OperationService.WatchQueue:input_type -> agentsvc.v1.WatchQueueRequest
-	5,  // 18: agentsvc.v1.OperationService.GetOperation:output_type -> agentsvc.v1.GetOperationResponse
-	7,  // 19: agentsvc.v1.OperationService.ListOperations:output_type -> agentsvc.v1.ListOperationsResponse
-	9,  // 20: agentsvc.v1.OperationService.WaitOperation:output_type -> agentsvc.v1.WaitOperationResponse
-	13, // 21: agentsvc.v1.OperationService.WatchOperation:output_type -> agentsvc.v1.WatchOperationResponse
-	11, // 22: agentsvc.v1.OperationService.CancelOperation:output_type -> agentsvc.v1.CancelOperationResponse
-	15, // 23: agentsvc.v1.OperationService.ResumeOperation:output_type -> agentsvc.v1.ResumeOperationResponse
-	1,  // 24: agentsvc.v1.OperationService.GetQueueStatus:output_type -> agentsvc.v1.GetQueueStatusResponse
-	3,  // 25: agentsvc.v1.OperationService.WatchQueue:output_type -> agentsvc.v1.WatchQueueResponse
-	18, // [18:26] is the sub-list for method output_type
-	10, // [10:18] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	20, // 0: agentsvc.v1.ApproveOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	20, // 1: agentsvc.v1.DeclineOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	21, // 2: agentsvc.v1.GetQueueStatusResponse.status:type_name -> agentsvc.v1.QueueStatus
+	22, // 3: agentsvc.v1.WatchQueueRequest.every:type_name -> google.protobuf.Duration
+	21, // 4: agentsvc.v1.WatchQueueResponse.status:type_name -> agentsvc.v1.QueueStatus
+	20, // 5: agentsvc.v1.GetOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	20, // 6: agentsvc.v1.ListOperationsResponse.operations:type_name -> agentsvc.v1.Operation
+	22, // 7: agentsvc.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
+	20, // 8: agentsvc.v1.WaitOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	20, // 9: agentsvc.v1.CancelOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	20, // 10: agentsvc.v1.WatchOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	20, // 11: agentsvc.v1.ResumeOperationResponse.operation:type_name -> agentsvc.v1.Operation
+	8,  // 12: agentsvc.v1.OperationService.GetOperation:input_type -> agentsvc.v1.GetOperationRequest
+	10, // 13: agentsvc.v1.OperationService.ListOperations:input_type -> agentsvc.v1.ListOperationsRequest
+	12, // 14: agentsvc.v1.OperationService.WaitOperation:input_type -> agentsvc.v1.WaitOperationRequest
+	16, // 15: agentsvc.v1.OperationService.WatchOperation:input_type -> agentsvc.v1.WatchOperationRequest
+	14, // 16: agentsvc.v1.OperationService.CancelOperation:input_type -> agentsvc.v1.CancelOperationRequest
+	18, // 17: agentsvc.v1.OperationService.ResumeOperation:input_type -> agentsvc.v1.ResumeOperationRequest
+	0,  // 18: agentsvc.v1.OperationService.ApproveOperation:input_type -> agentsvc.v1.ApproveOperationRequest
+	2,  // 19: agentsvc.v1.OperationService.DeclineOperation:input_type -> agentsvc.v1.DeclineOperationRequest
+	4,  // 20: agentsvc.v1.OperationService.GetQueueStatus:input_type -> agentsvc.v1.GetQueueStatusRequest
+	6,  // 21: agentsvc.v1.OperationService.WatchQueue:input_type -> agentsvc.v1.WatchQueueRequest
+	9,  // 22: agentsvc.v1.OperationService.GetOperation:output_type -> agentsvc.v1.GetOperationResponse
+	11, // 23: agentsvc.v1.OperationService.ListOperations:output_type -> agentsvc.v1.ListOperationsResponse
+	13, // 24: agentsvc.v1.OperationService.WaitOperation:output_type -> agentsvc.v1.WaitOperationResponse
+	17, // 25: agentsvc.v1.OperationService.WatchOperation:output_type -> agentsvc.v1.WatchOperationResponse
+	15, // 26: agentsvc.v1.OperationService.CancelOperation:output_type -> agentsvc.v1.CancelOperationResponse
+	19, // 27: agentsvc.v1.OperationService.ResumeOperation:output_type -> agentsvc.v1.ResumeOperationResponse
+	1,  // 28: agentsvc.v1.OperationService.ApproveOperation:output_type -> agentsvc.v1.ApproveOperationResponse
+	3,  // 29: agentsvc.v1.OperationService.DeclineOperation:output_type -> agentsvc.v1.DeclineOperationResponse
+	5,  // 30: agentsvc.v1.OperationService.GetQueueStatus:output_type -> agentsvc.v1.GetQueueStatusResponse
+	7,  // 31: agentsvc.v1.OperationService.WatchQueue:output_type -> agentsvc.v1.WatchQueueResponse
+	22, // [22:32] is the sub-list for method output_type
+	12, // [12:22] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_operation_service_proto_init() }
@@ -951,7 +1172,7 @@ func file_agentsvc_v1_operation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_operation_service_proto_rawDesc), len(file_agentsvc_v1_operation_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,8 @@ const (
 	Transfer_STATE_DECLINED Transfer_State = 3
 	// Nobody accepted it within a week.
 	Transfer_STATE_EXPIRED Transfer_State = 4
+	// It waits for a second owner of the team that gives it, before the other team may accept it.
+	Transfer_STATE_PENDING_APPROVAL Transfer_State = 5
 )
 
 // Enum value maps for Transfer_State.
@@ -46,13 +48,15 @@ var (
 		2: "STATE_ACCEPTED",
 		3: "STATE_DECLINED",
 		4: "STATE_EXPIRED",
+		5: "STATE_PENDING_APPROVAL",
 	}
 	Transfer_State_value = map[string]int32{
-		"STATE_UNSPECIFIED": 0,
-		"STATE_PENDING":     1,
-		"STATE_ACCEPTED":    2,
-		"STATE_DECLINED":    3,
-		"STATE_EXPIRED":     4,
+		"STATE_UNSPECIFIED":      0,
+		"STATE_PENDING":          1,
+		"STATE_ACCEPTED":         2,
+		"STATE_DECLINED":         3,
+		"STATE_EXPIRED":          4,
+		"STATE_PENDING_APPROVAL": 5,
 	}
 )
 
@@ -110,7 +114,9 @@ type Transfer struct {
 	// Who accepted or declined it; empty if nobody has.
 	EndedBy string `protobuf:"bytes,12,opt,name=ended_by,json=endedBy,proto3" json:"ended_by,omitempty"`
 	// When it ended; absent if it has not.
-	EndTime       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// The second owner who approved it; empty if none has, or none is needed.
+	ApprovedBy    string `protobuf:"bytes,14,opt,name=approved_by,json=approvedBy,proto3" json:"approved_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -234,6 +240,13 @@ func (x *Transfer) GetEndTime() *timestamppb.Timestamp {
 		return x.EndTime
 	}
 	return nil
+}
+
+func (x *Transfer) GetApprovedBy() string {
+	if x != nil {
+		return x.ApprovedBy
+	}
+	return ""
 }
 
 // ResourceOwner is a time during which a resource belonged to a team, or to none.
@@ -541,6 +554,113 @@ func (x *AcceptTransferResponse) GetTransfer() *Transfer {
 	return nil
 }
 
+type ApproveTransferRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team that gives it.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// Unique id of the transfer.
+	Transfer string `protobuf:"bytes,2,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	// Why, for the history.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveTransferRequest) Reset() {
+	*x = ApproveTransferRequest{}
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveTransferRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveTransferRequest) ProtoMessage() {}
+
+func (x *ApproveTransferRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveTransferRequest.ProtoReflect.Descriptor instead.
+func (*ApproveTransferRequest) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ApproveTransferRequest) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *ApproveTransferRequest) GetTransfer() string {
+	if x != nil {
+		return x.Transfer
+	}
+	return ""
+}
+
+func (x *ApproveTransferRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ApproveTransferResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Transfer      *Transfer              `protobuf:"bytes,1,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveTransferResponse) Reset() {
+	*x = ApproveTransferResponse{}
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveTransferResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveTransferResponse) ProtoMessage() {}
+
+func (x *ApproveTransferResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveTransferResponse.ProtoReflect.Descriptor instead.
+func (*ApproveTransferResponse) Descriptor() ([]byte, []int) {
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ApproveTransferResponse) GetTransfer() *Transfer {
+	if x != nil {
+		return x.Transfer
+	}
+	return nil
+}
+
 type DeclineTransferRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of either team.
@@ -555,7 +675,7 @@ type DeclineTransferRequest struct {
 
 func (x *DeclineTransferRequest) Reset() {
 	*x = DeclineTransferRequest{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[6]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +687,7 @@ func (x *DeclineTransferRequest) String() string {
 func (*DeclineTransferRequest) ProtoMessage() {}
 
 func (x *DeclineTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[6]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +700,7 @@ func (x *DeclineTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineTransferRequest.ProtoReflect.Descriptor instead.
 func (*DeclineTransferRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{6}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeclineTransferRequest) GetTeam() string {
@@ -613,7 +733,7 @@ type DeclineTransferResponse struct {
 
 func (x *DeclineTransferResponse) Reset() {
 	*x = DeclineTransferResponse{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[7]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +745,7 @@ func (x *DeclineTransferResponse) String() string {
 func (*DeclineTransferResponse) ProtoMessage() {}
 
 func (x *DeclineTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[7]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +758,7 @@ func (x *DeclineTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineTransferResponse.ProtoReflect.Descriptor instead.
 func (*DeclineTransferResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{7}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeclineTransferResponse) GetTransfer() *Transfer {
@@ -664,7 +784,7 @@ type ListTransfersRequest struct {
 
 func (x *ListTransfersRequest) Reset() {
 	*x = ListTransfersRequest{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[8]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +796,7 @@ func (x *ListTransfersRequest) String() string {
 func (*ListTransfersRequest) ProtoMessage() {}
 
 func (x *ListTransfersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[8]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +809,7 @@ func (x *ListTransfersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransfersRequest.ProtoReflect.Descriptor instead.
 func (*ListTransfersRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{8}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListTransfersRequest) GetTeam() string {
@@ -731,7 +851,7 @@ type ListTransfersResponse struct {
 
 func (x *ListTransfersResponse) Reset() {
 	*x = ListTransfersResponse{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[9]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +863,7 @@ func (x *ListTransfersResponse) String() string {
 func (*ListTransfersResponse) ProtoMessage() {}
 
 func (x *ListTransfersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[9]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +876,7 @@ func (x *ListTransfersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransfersResponse.ProtoReflect.Descriptor instead.
 func (*ListTransfersResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{9}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListTransfersResponse) GetTransfers() []*Transfer {
@@ -787,7 +907,7 @@ type ReleaseResourceRequest struct {
 
 func (x *ReleaseResourceRequest) Reset() {
 	*x = ReleaseResourceRequest{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[10]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +919,7 @@ func (x *ReleaseResourceRequest) String() string {
 func (*ReleaseResourceRequest) ProtoMessage() {}
 
 func (x *ReleaseResourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[10]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +932,7 @@ func (x *ReleaseResourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResourceRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseResourceRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{10}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReleaseResourceRequest) GetKind() string {
@@ -844,7 +964,7 @@ type ReleaseResourceResponse struct {
 
 func (x *ReleaseResourceResponse) Reset() {
 	*x = ReleaseResourceResponse{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[11]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +976,7 @@ func (x *ReleaseResourceResponse) String() string {
 func (*ReleaseResourceResponse) ProtoMessage() {}
 
 func (x *ReleaseResourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[11]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +989,7 @@ func (x *ReleaseResourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResourceResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResourceResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{11}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{13}
 }
 
 type ListResourceOwnersRequest struct {
@@ -884,7 +1004,7 @@ type ListResourceOwnersRequest struct {
 
 func (x *ListResourceOwnersRequest) Reset() {
 	*x = ListResourceOwnersRequest{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[12]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1016,7 @@ func (x *ListResourceOwnersRequest) String() string {
 func (*ListResourceOwnersRequest) ProtoMessage() {}
 
 func (x *ListResourceOwnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[12]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1029,7 @@ func (x *ListResourceOwnersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResourceOwnersRequest.ProtoReflect.Descriptor instead.
 func (*ListResourceOwnersRequest) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{12}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListResourceOwnersRequest) GetKind() string {
@@ -936,7 +1056,7 @@ type ListResourceOwnersResponse struct {
 
 func (x *ListResourceOwnersResponse) Reset() {
 	*x = ListResourceOwnersResponse{}
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[13]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1068,7 @@ func (x *ListResourceOwnersResponse) String() string {
 func (*ListResourceOwnersResponse) ProtoMessage() {}
 
 func (x *ListResourceOwnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentsvc_v1_ownership_proto_msgTypes[13]
+	mi := &file_agentsvc_v1_ownership_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1081,7 @@ func (x *ListResourceOwnersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResourceOwnersResponse.ProtoReflect.Descriptor instead.
 func (*ListResourceOwnersResponse) Descriptor() ([]byte, []int) {
-	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{13}
+	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListResourceOwnersResponse) GetOwners() []*ResourceOwner {
@@ -975,7 +1095,7 @@ var File_agentsvc_v1_ownership_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_ownership_proto_rawDesc = "" +
 	"\n" +
-	"\x1bagentsvc/v1/ownership.proto\x12\vagentsvc.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x04\n" +
+	"\x1bagentsvc/v1/ownership.proto\x12\vagentsvc.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x04\n" +
 	"\bTransfer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.agentsvc.v1.Transfer.StateR\x05state\x12\x12\n" +
@@ -992,13 +1112,16 @@ const file_agentsvc_v1_ownership_proto_rawDesc = "" +
 	"\vexpire_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12\x19\n" +
 	"\bended_by\x18\f \x01(\tR\aendedBy\x125\n" +
-	"\bend_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"l\n" +
+	"\bend_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x1f\n" +
+	"\vapproved_by\x18\x0e \x01(\tR\n" +
+	"approvedBy\"\x88\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_PENDING\x10\x01\x12\x12\n" +
 	"\x0eSTATE_ACCEPTED\x10\x02\x12\x12\n" +
 	"\x0eSTATE_DECLINED\x10\x03\x12\x11\n" +
-	"\rSTATE_EXPIRED\x10\x04\"\xc3\x01\n" +
+	"\rSTATE_EXPIRED\x10\x04\x12\x1a\n" +
+	"\x16STATE_PENDING_APPROVAL\x10\x05\"\xc3\x01\n" +
 	"\rResourceOwner\x12\x12\n" +
 	"\x04team\x18\x01 \x01(\tR\x04team\x129\n" +
 	"\n" +
@@ -1019,6 +1142,12 @@ const file_agentsvc_v1_ownership_proto_rawDesc = "" +
 	"\btransfer\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\btransfer\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"K\n" +
 	"\x16AcceptTransferResponse\x121\n" +
+	"\btransfer\x18\x01 \x01(\v2\x15.agentsvc.v1.TransferR\btransfer\"\x7f\n" +
+	"\x16ApproveTransferRequest\x12\x1d\n" +
+	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12$\n" +
+	"\btransfer\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\btransfer\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"L\n" +
+	"\x17ApproveTransferResponse\x121\n" +
 	"\btransfer\x18\x01 \x01(\v2\x15.agentsvc.v1.TransferR\btransfer\"\x7f\n" +
 	"\x16DeclineTransferRequest\x12\x1d\n" +
 	"\x04team\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12$\n" +
@@ -1062,7 +1191,7 @@ func file_agentsvc_v1_ownership_proto_rawDescGZIP() []byte {
 }
 
 var file_agentsvc_v1_ownership_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_agentsvc_v1_ownership_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_agentsvc_v1_ownership_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_agentsvc_v1_ownership_proto_goTypes = []any{
 	(Transfer_State)(0),                // 0: agentsvc.v1.Transfer.State
 	(*Transfer)(nil),                   // 1: agentsvc.v1.Transfer
@@ -1071,33 +1200,36 @@ var file_agentsvc_v1_ownership_proto_goTypes = []any{
 	(*TransferResourceResponse)(nil),   // 4: agentsvc.v1.TransferResourceResponse
 	(*AcceptTransferRequest)(nil),      // 5: agentsvc.v1.AcceptTransferRequest
 	(*AcceptTransferResponse)(nil),     // 6: agentsvc.v1.AcceptTransferResponse
-	(*DeclineTransferRequest)(nil),     // 7: agentsvc.v1.DeclineTransferRequest
-	(*DeclineTransferResponse)(nil),    // 8: agentsvc.v1.DeclineTransferResponse
-	(*ListTransfersRequest)(nil),       // 9: agentsvc.v1.ListTransfersRequest
-	(*ListTransfersResponse)(nil),      // 10: agentsvc.v1.ListTransfersResponse
-	(*ReleaseResourceRequest)(nil),     // 11: agentsvc.v1.ReleaseResourceRequest
-	(*ReleaseResourceResponse)(nil),    // 12: agentsvc.v1.ReleaseResourceResponse
-	(*ListResourceOwnersRequest)(nil),  // 13: agentsvc.v1.ListResourceOwnersRequest
-	(*ListResourceOwnersResponse)(nil), // 14: agentsvc.v1.ListResourceOwnersResponse
-	(*timestamppb.Timestamp)(nil),      // 15: google.protobuf.Timestamp
+	(*ApproveTransferRequest)(nil),     // 7: agentsvc.v1.ApproveTransferRequest
+	(*ApproveTransferResponse)(nil),    // 8: agentsvc.v1.ApproveTransferResponse
+	(*DeclineTransferRequest)(nil),     // 9: agentsvc.v1.DeclineTransferRequest
+	(*DeclineTransferResponse)(nil),    // 10: agentsvc.v1.DeclineTransferResponse
+	(*ListTransfersRequest)(nil),       // 11: agentsvc.v1.ListTransfersRequest
+	(*ListTransfersResponse)(nil),      // 12: agentsvc.v1.ListTransfersResponse
+	(*ReleaseResourceRequest)(nil),     // 13: agentsvc.v1.ReleaseResourceRequest
+	(*ReleaseResourceResponse)(nil),    // 14: agentsvc.v1.ReleaseResourceResponse
+	(*ListResourceOwnersRequest)(nil),  // 15: agentsvc.v1.ListResourceOwnersRequest
+	(*ListResourceOwnersResponse)(nil), // 16: agentsvc.v1.ListResourceOwnersResponse
+	(*timestamppb.Timestamp)(nil),      // 17: google.protobuf.Timestamp
 }
 var file_agentsvc_v1_ownership_proto_depIdxs = []int32{
 	0,  // 0: agentsvc.v1.Transfer.state:type_name -> agentsvc.v1.Transfer.State
-	15, // 1: agentsvc.v1.Transfer.create_time:type_name -> google.protobuf.Timestamp
-	15, // 2: agentsvc.v1.Transfer.expire_time:type_name -> google.protobuf.Timestamp
-	15, // 3: agentsvc.v1.Transfer.end_time:type_name -> google.protobuf.Timestamp
-	15, // 4: agentsvc.v1.ResourceOwner.start_time:type_name -> google.protobuf.Timestamp
-	15, // 5: agentsvc.v1.ResourceOwner.end_time:type_name -> google.protobuf.Timestamp
+	17, // 1: agentsvc.v1.Transfer.create_time:type_name -> google.protobuf.Timestamp
+	17, // 2: agentsvc.v1.Transfer.expire_time:type_name -> google.protobuf.Timestamp
+	17, // 3: agentsvc.v1.Transfer.end_time:type_name -> google.protobuf.Timestamp
+	17, // 4: agentsvc.v1.ResourceOwner.start_time:type_name -> google.protobuf.Timestamp
+	17, // 5: agentsvc.v1.ResourceOwner.end_time:type_name -> google.protobuf.Timestamp
 	1,  // 6: agentsvc.v1.TransferResourceResponse.transfer:type_name -> agentsvc.v1.Transfer
 	1,  // 7: agentsvc.v1.AcceptTransferResponse.transfer:type_name -> agentsvc.v1.Transfer
-	1,  // 8: agentsvc.v1.DeclineTransferResponse.transfer:type_name -> agentsvc.v1.Transfer
-	1,  // 9: agentsvc.v1.ListTransfersResponse.transfers:type_name -> agentsvc.v1.Transfer
-	2,  // 10: agentsvc.v1.ListResourceOwnersResponse.owners:type_name -> agentsvc.v1.ResourceOwner
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	1,  // 8: agentsvc.v1.ApproveTransferResponse.transfer:type_name -> agentsvc.v1.Transfer
+	1,  // 9: agentsvc.v1.DeclineTransferResponse.transfer:type_name -> agentsvc.v1.Transfer
+	1,  // 10: agentsvc.v1.ListTransfersResponse.transfers:type_name -> agentsvc.v1.Transfer
+	2,  // 11: agentsvc.v1.ListResourceOwnersResponse.owners:type_name -> agentsvc.v1.ResourceOwner
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_ownership_proto_init() }
@@ -1111,7 +1243,7 @@ func file_agentsvc_v1_ownership_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_ownership_proto_rawDesc), len(file_agentsvc_v1_ownership_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

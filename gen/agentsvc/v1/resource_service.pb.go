@@ -445,11 +445,13 @@ const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\x04team\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12 \n" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"J\n" +
 	"\x15ClaimResourceResponse\x121\n" +
-	"\bresource\x18\x01 \x01(\v2\x15.agentsvc.v1.ResourceR\bresource2\xa6\a\n" +
+	"\bresource\x18\x01 \x01(\v2\x15.agentsvc.v1.ResourceR\bresource2\x9e\b\n" +
 	"\x0fResourceService\x12c\n" +
 	"\rListResources\x12!.agentsvc.v1.ListResourcesRequest\x1a\".agentsvc.v1.ListResourcesResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12`\n" +
-	"\rClaimResource\x12!.agentsvc.v1.ClaimResourceRequest\x1a\".agentsvc.v1.ClaimResourceResponse\"\b\xa2\xbb\x18\x04\b\x05\x18\x03\x12w\n" +
-	"\x10TransferResource\x12$.agentsvc.v1.TransferResourceRequest\x1a%.agentsvc.v1.TransferResourceResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\x12\x04uuid\x18\x03R\x04kind\x12q\n" +
+	"\rClaimResource\x12!.agentsvc.v1.ClaimResourceRequest\x1a\".agentsvc.v1.ClaimResourceResponse\"\b\xa2\xbb\x18\x04\b\x05\x18\x03\x12y\n" +
+	"\x10TransferResource\x12$.agentsvc.v1.TransferResourceRequest\x1a%.agentsvc.v1.TransferResourceResponse\"\x18\xa2\xbb\x18\x14\b\x05\x12\x0e\x12\x04uuid\x18\x03R\x04kindp\x04\x12t\n" +
+	"\x0fApproveTransfer\x12#.agentsvc.v1.ApproveTransferRequest\x1a$.agentsvc.v1.ApproveTransferResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\n" +
+	"\x04team\x12\x04team\x18\x03\x12q\n" +
 	"\x0eAcceptTransfer\x12\".agentsvc.v1.AcceptTransferRequest\x1a#.agentsvc.v1.AcceptTransferResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\n" +
 	"\x04team\x12\x04team\x18\x03\x12t\n" +
 	"\x0fDeclineTransfer\x12#.agentsvc.v1.DeclineTransferRequest\x1a$.agentsvc.v1.DeclineTransferResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\n" +
@@ -480,17 +482,19 @@ var file_agentsvc_v1_resource_service_proto_goTypes = []any{
 	(*ClaimResourceResponse)(nil),      // 4: agentsvc.v1.ClaimResourceResponse
 	(*timestamppb.Timestamp)(nil),      // 5: google.protobuf.Timestamp
 	(*TransferResourceRequest)(nil),    // 6: agentsvc.v1.TransferResourceRequest
-	(*AcceptTransferRequest)(nil),      // 7: agentsvc.v1.AcceptTransferRequest
-	(*DeclineTransferRequest)(nil),     // 8: agentsvc.v1.DeclineTransferRequest
-	(*ListTransfersRequest)(nil),       // 9: agentsvc.v1.ListTransfersRequest
-	(*ReleaseResourceRequest)(nil),     // 10: agentsvc.v1.ReleaseResourceRequest
-	(*ListResourceOwnersRequest)(nil),  // 11: agentsvc.v1.ListResourceOwnersRequest
-	(*TransferResourceResponse)(nil),   // 12: agentsvc.v1.TransferResourceResponse
-	(*AcceptTransferResponse)(nil),     // 13: agentsvc.v1.AcceptTransferResponse
-	(*DeclineTransferResponse)(nil),    // 14: agentsvc.v1.DeclineTransferResponse
-	(*ListTransfersResponse)(nil),      // 15: agentsvc.v1.ListTransfersResponse
-	(*ReleaseResourceResponse)(nil),    // 16: agentsvc.v1.ReleaseResourceResponse
-	(*ListResourceOwnersResponse)(nil), // 17: agentsvc.v1.ListResourceOwnersResponse
+	(*ApproveTransferRequest)(nil),     // 7: agentsvc.v1.ApproveTransferRequest
+	(*AcceptTransferRequest)(nil),      // 8: agentsvc.v1.AcceptTransferRequest
+	(*DeclineTransferRequest)(nil),     // 9: agentsvc.v1.DeclineTransferRequest
+	(*ListTransfersRequest)(nil),       // 10: agentsvc.v1.ListTransfersRequest
+	(*ReleaseResourceRequest)(nil),     // 11: agentsvc.v1.ReleaseResourceRequest
+	(*ListResourceOwnersRequest)(nil),  // 12: agentsvc.v1.ListResourceOwnersRequest
+	(*TransferResourceResponse)(nil),   // 13: agentsvc.v1.TransferResourceResponse
+	(*ApproveTransferResponse)(nil),    // 14: agentsvc.v1.ApproveTransferResponse
+	(*AcceptTransferResponse)(nil),     // 15: agentsvc.v1.AcceptTransferResponse
+	(*DeclineTransferResponse)(nil),    // 16: agentsvc.v1.DeclineTransferResponse
+	(*ListTransfersResponse)(nil),      // 17: agentsvc.v1.ListTransfersResponse
+	(*ReleaseResourceResponse)(nil),    // 18: agentsvc.v1.ReleaseResourceResponse
+	(*ListResourceOwnersResponse)(nil), // 19: agentsvc.v1.ListResourceOwnersResponse
 }
 var file_agentsvc_v1_resource_service_proto_depIdxs = []int32{
 	5,  // 0: agentsvc.v1.Resource.created_at:type_name -> google.protobuf.Timestamp
@@ -501,21 +505,23 @@ var file_agentsvc_v1_resource_service_proto_depIdxs = []int32{
 	1,  // 5: agentsvc.v1.ResourceService.ListResources:input_type -> agentsvc.v1.ListResourcesRequest
 	3,  // 6: agentsvc.v1.ResourceService.ClaimResource:input_type -> agentsvc.v1.ClaimResourceRequest
 	6,  // 7: agentsvc.v1.ResourceService.TransferResource:input_type -> agentsvc.v1.TransferResourceRequest
-	7,  // 8: agentsvc.v1.ResourceService.AcceptTransfer:input_type -> agentsvc.v1.AcceptTransferRequest
-	8,  // 9: agentsvc.v1.ResourceService.DeclineTransfer:input_type -> agentsvc.v1.DeclineTransferRequest
-	9,  // 10: agentsvc.v1.ResourceService.ListTransfers:input_type -> agentsvc.v1.ListTransfersRequest
-	10, // 11: agentsvc.v1.ResourceService.ReleaseResource:input_type -> agentsvc.v1.ReleaseResourceRequest
-	11, // 12: agentsvc.v1.ResourceService.ListResourceOwners:input_type -> agentsvc.v1.ListResourceOwnersRequest
-	2,  // 13: agentsvc.v1.ResourceService.ListResources:output_type -> agentsvc.v1.ListResourcesResponse
-	4,  // 14: agentsvc.v1.ResourceService.ClaimResource:output_type -> agentsvc.v1.ClaimResourceResponse
-	12, // 15: agentsvc.v1.ResourceService.TransferResource:output_type -> agentsvc.v1.TransferResourceResponse
-	13, // 16: agentsvc.v1.ResourceService.AcceptTransfer:output_type -> agentsvc.v1.AcceptTransferResponse
-	14, // 17: agentsvc.v1.ResourceService.DeclineTransfer:output_type -> agentsvc.v1.DeclineTransferResponse
-	15, // 18: agentsvc.v1.ResourceService.ListTransfers:output_type -> agentsvc.v1.ListTransfersResponse
-	16, // 19: agentsvc.v1.ResourceService.ReleaseResource:output_type -> agentsvc.v1.ReleaseResourceResponse
-	17, // 20: agentsvc.v1.ResourceService.ListResourceOwners:output_type -> agentsvc.v1.ListResourceOwnersResponse
-	13, // [13:21] is the sub-list for method output_type
-	5,  // [5:13] is the sub-list for method input_type
+	7,  // 8: agentsvc.v1.ResourceService.ApproveTransfer:input_type -> agentsvc.v1.ApproveTransferRequest
+	8,  // 9: agentsvc.v1.ResourceService.AcceptTransfer:input_type -> agentsvc.v1.AcceptTransferRequest
+	9,  // 10: agentsvc.v1.ResourceService.DeclineTransfer:input_type -> agentsvc.v1.DeclineTransferRequest
+	10, // 11: agentsvc.v1.ResourceService.ListTransfers:input_type -> agentsvc.v1.ListTransfersRequest
+	11, // 12: agentsvc.v1.ResourceService.ReleaseResource:input_type -> agentsvc.v1.ReleaseResourceRequest
+	12, // 13: agentsvc.v1.ResourceService.ListResourceOwners:input_type -> agentsvc.v1.ListResourceOwnersRequest
+	2,  // 14: agentsvc.v1.ResourceService.ListResources:output_type -> agentsvc.v1.ListResourcesResponse
+	4,  // 15: agentsvc.v1.ResourceService.ClaimResource:output_type -> agentsvc.v1.ClaimResourceResponse
+	13, // 16: agentsvc.v1.ResourceService.TransferResource:output_type -> agentsvc.v1.TransferResourceResponse
+	14, // 17: agentsvc.v1.ResourceService.ApproveTransfer:output_type -> agentsvc.v1.ApproveTransferResponse
+	15, // 18: agentsvc.v1.ResourceService.AcceptTransfer:output_type -> agentsvc.v1.AcceptTransferResponse
+	16, // 19: agentsvc.v1.ResourceService.DeclineTransfer:output_type -> agentsvc.v1.DeclineTransferResponse
+	17, // 20: agentsvc.v1.ResourceService.ListTransfers:output_type -> agentsvc.v1.ListTransfersResponse
+	18, // 21: agentsvc.v1.ResourceService.ReleaseResource:output_type -> agentsvc.v1.ReleaseResourceResponse
+	19, // 22: agentsvc.v1.ResourceService.ListResourceOwners:output_type -> agentsvc.v1.ListResourceOwnersResponse
+	14, // [14:23] is the sub-list for method output_type
+	5,  // [5:14] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
 	5,  // [5:5] is the sub-list for extension extendee
 	0,  // [0:5] is the sub-list for field type_name

@@ -75,70 +75,6 @@ func (PlatformRole) EnumDescriptor() ([]byte, []int) {
 	return file_agentsvc_v1_team_proto_rawDescGZIP(), []int{0}
 }
 
-// ApprovalRule is a kind of change that waits until another owner of the team approves it.
-type ApprovalRule int32
-
-const (
-	ApprovalRule_APPROVAL_RULE_UNSPECIFIED ApprovalRule = 0
-	// Deleting an agent.
-	ApprovalRule_APPROVAL_RULE_DELETE_AGENT ApprovalRule = 1
-	// Rolling an agent back to an earlier version.
-	ApprovalRule_APPROVAL_RULE_ROLL_BACK_AGENT ApprovalRule = 2
-	// Making an agent's deployment public.
-	ApprovalRule_APPROVAL_RULE_MAKE_AGENT_PUBLIC ApprovalRule = 3
-	// Giving a resource to another team.
-	ApprovalRule_APPROVAL_RULE_TRANSFER_RESOURCE ApprovalRule = 4
-	// Making a key, or another secret for one, which is shown.
-	ApprovalRule_APPROVAL_RULE_REVEAL_KEY ApprovalRule = 5
-)
-
-// Enum value maps for ApprovalRule.
-var (
-	ApprovalRule_name = map[int32]string{
-		0: "APPROVAL_RULE_UNSPECIFIED",
-		1: "APPROVAL_RULE_DELETE_AGENT",
-		2: "APPROVAL_RULE_ROLL_BACK_AGENT",
-		3: "APPROVAL_RULE_MAKE_AGENT_PUBLIC",
-		4: "APPROVAL_RULE_TRANSFER_RESOURCE",
-		5: "APPROVAL_RULE_REVEAL_KEY",
-	}
-	ApprovalRule_value = map[string]int32{
-		"APPROVAL_RULE_UNSPECIFIED":       0,
-		"APPROVAL_RULE_DELETE_AGENT":      1,
-		"APPROVAL_RULE_ROLL_BACK_AGENT":   2,
-		"APPROVAL_RULE_MAKE_AGENT_PUBLIC": 3,
-		"APPROVAL_RULE_TRANSFER_RESOURCE": 4,
-		"APPROVAL_RULE_REVEAL_KEY":        5,
-	}
-)
-
-func (x ApprovalRule) Enum() *ApprovalRule {
-	p := new(ApprovalRule)
-	*p = x
-	return p
-}
-
-func (x ApprovalRule) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ApprovalRule) Descriptor() protoreflect.EnumDescriptor {
-	return file_agentsvc_v1_team_proto_enumTypes[1].Descriptor()
-}
-
-func (ApprovalRule) Type() protoreflect.EnumType {
-	return &file_agentsvc_v1_team_proto_enumTypes[1]
-}
-
-func (x ApprovalRule) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ApprovalRule.Descriptor instead.
-func (ApprovalRule) EnumDescriptor() ([]byte, []int) {
-	return file_agentsvc_v1_team_proto_rawDescGZIP(), []int{1}
-}
-
 // Team owns resources, and has a share of the vendor's limits.
 type Team struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -610,14 +546,7 @@ const file_agentsvc_v1_team_proto_rawDesc = "" +
 	"\fPlatformRole\x12\x1d\n" +
 	"\x19PLATFORM_ROLE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15PLATFORM_ROLE_AUDITOR\x10\x01\x12\x17\n" +
-	"\x13PLATFORM_ROLE_ADMIN\x10\x02*\xd8\x01\n" +
-	"\fApprovalRule\x12\x1d\n" +
-	"\x19APPROVAL_RULE_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aAPPROVAL_RULE_DELETE_AGENT\x10\x01\x12!\n" +
-	"\x1dAPPROVAL_RULE_ROLL_BACK_AGENT\x10\x02\x12#\n" +
-	"\x1fAPPROVAL_RULE_MAKE_AGENT_PUBLIC\x10\x03\x12#\n" +
-	"\x1fAPPROVAL_RULE_TRANSFER_RESOURCE\x10\x04\x12\x1c\n" +
-	"\x18APPROVAL_RULE_REVEAL_KEY\x10\x05B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
+	"\x13PLATFORM_ROLE_ADMIN\x10\x02B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (
 	file_agentsvc_v1_team_proto_rawDescOnce sync.Once
@@ -631,31 +560,31 @@ func file_agentsvc_v1_team_proto_rawDescGZIP() []byte {
 	return file_agentsvc_v1_team_proto_rawDescData
 }
 
-var file_agentsvc_v1_team_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_agentsvc_v1_team_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_agentsvc_v1_team_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_agentsvc_v1_team_proto_goTypes = []any{
 	(PlatformRole)(0),             // 0: agentsvc.v1.PlatformRole
-	(ApprovalRule)(0),             // 1: agentsvc.v1.ApprovalRule
-	(*Team)(nil),                  // 2: agentsvc.v1.Team
-	(*Freeze)(nil),                // 3: agentsvc.v1.Freeze
-	(*Member)(nil),                // 4: agentsvc.v1.Member
-	(*ServiceToken)(nil),          // 5: agentsvc.v1.ServiceToken
-	(*Membership)(nil),            // 6: agentsvc.v1.Membership
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*Team)(nil),                  // 1: agentsvc.v1.Team
+	(*Freeze)(nil),                // 2: agentsvc.v1.Freeze
+	(*Member)(nil),                // 3: agentsvc.v1.Member
+	(*ServiceToken)(nil),          // 4: agentsvc.v1.ServiceToken
+	(*Membership)(nil),            // 5: agentsvc.v1.Membership
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(ApprovalRule)(0),             // 7: agentsvc.v1.ApprovalRule
 	(Role)(0),                     // 8: agentsvc.v1.Role
 }
 var file_agentsvc_v1_team_proto_depIdxs = []int32{
-	7,  // 0: agentsvc.v1.Team.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 1: agentsvc.v1.Team.archive_time:type_name -> google.protobuf.Timestamp
-	3,  // 2: agentsvc.v1.Team.freeze:type_name -> agentsvc.v1.Freeze
-	1,  // 3: agentsvc.v1.Team.approvals:type_name -> agentsvc.v1.ApprovalRule
-	7,  // 4: agentsvc.v1.Freeze.freeze_time:type_name -> google.protobuf.Timestamp
+	6,  // 0: agentsvc.v1.Team.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 1: agentsvc.v1.Team.archive_time:type_name -> google.protobuf.Timestamp
+	2,  // 2: agentsvc.v1.Team.freeze:type_name -> agentsvc.v1.Freeze
+	7,  // 3: agentsvc.v1.Team.approvals:type_name -> agentsvc.v1.ApprovalRule
+	6,  // 4: agentsvc.v1.Freeze.freeze_time:type_name -> google.protobuf.Timestamp
 	8,  // 5: agentsvc.v1.Member.role:type_name -> agentsvc.v1.Role
-	7,  // 6: agentsvc.v1.Member.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 7: agentsvc.v1.ServiceToken.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 8: agentsvc.v1.ServiceToken.expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 9: agentsvc.v1.ServiceToken.revoke_time:type_name -> google.protobuf.Timestamp
-	7,  // 10: agentsvc.v1.ServiceToken.last_use_time:type_name -> google.protobuf.Timestamp
+	6,  // 6: agentsvc.v1.Member.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 7: agentsvc.v1.ServiceToken.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 8: agentsvc.v1.ServiceToken.expire_time:type_name -> google.protobuf.Timestamp
+	6,  // 9: agentsvc.v1.ServiceToken.revoke_time:type_name -> google.protobuf.Timestamp
+	6,  // 10: agentsvc.v1.ServiceToken.last_use_time:type_name -> google.protobuf.Timestamp
 	8,  // 11: agentsvc.v1.Membership.role:type_name -> agentsvc.v1.Role
 	12, // [12:12] is the sub-list for method output_type
 	12, // [12:12] is the sub-list for method input_type
@@ -675,7 +604,7 @@ func file_agentsvc_v1_team_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentsvc_v1_team_proto_rawDesc), len(file_agentsvc_v1_team_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      1,
 			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,

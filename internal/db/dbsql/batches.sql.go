@@ -57,7 +57,7 @@ func (q *Queries) BatchGoesOn(ctx context.Context, parentOperationID uuid.UUID) 
 }
 
 const batchesByKey = `-- name: BatchesByKey :many
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service FROM operations
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at FROM operations
  WHERE idempotency_key = $1::text AND method = $2 AND batch_total IS NOT NULL
    AND team_id = ANY ($3::uuid[])
 `
@@ -128,6 +128,10 @@ func (q *Queries) BatchesByKey(ctx context.Context, arg BatchesByKeyParams) ([]O
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
 			&i.ActingService,
+			&i.ApprovalRule,
+			&i.ApprovalExpiresAt,
+			&i.DecidedBy,
+			&i.DecidedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -171,7 +175,7 @@ UPDATE operations
        batch_cancelled_by_id = CASE WHEN batch_cancelled_by IS NULL THEN $2 ELSE batch_cancelled_by_id END,
        batch_cancel_reason = CASE WHEN batch_cancelled_by IS NULL THEN $3::text ELSE batch_cancel_reason END
  WHERE id = $4 AND batch_total IS NOT NULL AND finished_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type CancelBatchParams struct {
@@ -240,6 +244,10 @@ func (q *Queries) CancelBatch(ctx context.Context, arg CancelBatchParams) (Opera
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
 		&i.ActingService,
+		&i.ApprovalRule,
+		&i.ApprovalExpiresAt,
+		&i.DecidedBy,
+		&i.DecidedAt,
 	)
 	return i, err
 }
@@ -248,7 +256,7 @@ const cancelChanges = `-- name: CancelChanges :many
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE parent_operation_id = $1::uuid AND state IN ('QUEUED', 'RUNNING') AND sent_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 func (q *Queries) CancelChanges(ctx context.Context, parentOperationID uuid.UUID) ([]Operation, error) {
@@ -310,6 +318,10 @@ func (q *Queries) CancelChanges(ctx context.Context, parentOperationID uuid.UUID
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
 			&i.ActingService,
+			&i.ApprovalRule,
+			&i.ApprovalExpiresAt,
+			&i.DecidedBy,
+			&i.DecidedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -325,7 +337,7 @@ const endBatch = `-- name: EndBatch :one
 UPDATE operations
    SET state = $1, error = $2, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE id = $3 AND batch_total IS NOT NULL AND finished_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type EndBatchParams struct {
@@ -388,6 +400,10 @@ func (q *Queries) EndBatch(ctx context.Context, arg EndBatchParams) (Operation, 
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
 		&i.ActingService,
+		&i.ApprovalRule,
+		&i.ApprovalExpiresAt,
+		&i.DecidedBy,
+		&i.DecidedAt,
 	)
 	return i, err
 }
@@ -400,7 +416,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
        $10, $11, $12, $13, $14, now() + interval '100 years', $15, $16, $17,
        $18, $19, $20, $21)
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type InsertBatchParams struct {
@@ -504,6 +520,10 @@ func (q *Queries) InsertBatch(ctx context.Context, arg InsertBatchParams) (Opera
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
 		&i.ActingService,
+		&i.ApprovalRule,
+		&i.ApprovalExpiresAt,
+		&i.DecidedBy,
+		&i.DecidedAt,
 	)
 	return i, err
 }

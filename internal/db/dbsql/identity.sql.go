@@ -273,7 +273,7 @@ func (q *Queries) SetMayActForOthers(ctx context.Context, arg SetMayActForOthers
 }
 
 const teamByID = `-- name: TeamByID :one
-SELECT id, name, weight, backlog_limit, account FROM teams WHERE id = $1
+SELECT id, name, weight, backlog_limit, account, approvals FROM teams WHERE id = $1
 `
 
 type TeamByIDRow struct {
@@ -282,6 +282,7 @@ type TeamByIDRow struct {
 	Weight       int32
 	BacklogLimit int32
 	Account      string
+	Approvals    []string
 }
 
 func (q *Queries) TeamByID(ctx context.Context, id uuid.UUID) (TeamByIDRow, error) {
@@ -293,6 +294,7 @@ func (q *Queries) TeamByID(ctx context.Context, id uuid.UUID) (TeamByIDRow, erro
 		&i.Weight,
 		&i.BacklogLimit,
 		&i.Account,
+		&i.Approvals,
 	)
 	return i, err
 }

@@ -50,6 +50,13 @@ type AgentVersion struct {
 	Reason          string
 }
 
+type AuditCheckpoint struct {
+	Size     int64
+	Root     []byte
+	Note     string
+	SignedAt time.Time
+}
+
 type AuditEvent struct {
 	ID              uuid.UUID
 	RecordedAt      time.Time
@@ -107,6 +114,37 @@ type AuditEventsDefault struct {
 	Request         []byte
 	Before          []byte
 	After           []byte
+}
+
+type AuditHold struct {
+	Name       string
+	TeamID     *uuid.UUID
+	Reason     string
+	SetAt      time.Time
+	ReleasedAt *time.Time
+}
+
+type AuditLeaf struct {
+	Index      int64
+	EventID    uuid.UUID
+	RecordedAt time.Time
+	Hash       []byte
+}
+
+type AuditNode struct {
+	Level int16
+	N     int64
+	Hash  []byte
+}
+
+type AuditSink struct {
+	Name           string
+	NextIndex      int64
+	CheckpointSize int64
+	Failures       int32
+	RetryAt        time.Time
+	LastError      string
+	SentAt         *time.Time
 }
 
 type Denial struct {
@@ -209,6 +247,10 @@ type Operation struct {
 	BatchCancelledByID *uuid.UUID
 	BatchCancelReason  string
 	ActingService      *string
+	ApprovalRule       *string
+	ApprovalExpiresAt  *time.Time
+	DecidedBy          *string
+	DecidedAt          *time.Time
 }
 
 type Principal struct {
@@ -284,19 +326,22 @@ type Team struct {
 }
 
 type Transfer struct {
-	ID         uuid.UUID
-	Kind       string
-	UUID       uuid.UUID
-	Name       string
-	FromTeamID uuid.UUID
-	ToTeamID   uuid.UUID
-	Actor      string
-	Reason     string
-	CreatedAt  time.Time
-	ExpiresAt  time.Time
-	Accepted   *bool
-	EndedBy    string
-	EndedAt    *time.Time
+	ID            uuid.UUID
+	Kind          string
+	UUID          uuid.UUID
+	Name          string
+	FromTeamID    uuid.UUID
+	ToTeamID      uuid.UUID
+	Actor         string
+	Reason        string
+	CreatedAt     time.Time
+	ExpiresAt     time.Time
+	Accepted      *bool
+	EndedBy       string
+	EndedAt       *time.Time
+	NeedsApproval bool
+	PrincipalID   *uuid.UUID
+	ApprovedBy    string
 }
 
 type VendorCall struct {

@@ -67,8 +67,8 @@ func (q *Queries) AgedLanes(ctx context.Context, arg AgedLanesParams) ([]int16, 
 const cancelOperation = `-- name: CancelOperation :one
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
- WHERE id = $1 AND state IN ('QUEUED', 'RUNNING') AND sent_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service
+ WHERE id = $1 AND state IN ('PENDING_APPROVAL', 'QUEUED', 'RUNNING') AND sent_at IS NULL
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 // No row: it has ended, or the vendor may have seen it.
@@ -125,6 +125,10 @@ func (q *Queries) CancelOperation(ctx context.Context, id uuid.UUID) (Operation,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
 		&i.ActingService,
+		&i.ApprovalRule,
+		&i.ApprovalExpiresAt,
+		&i.DecidedBy,
+		&i.DecidedAt,
 	)
 	return i, err
 }
@@ -133,6 +137,8 @@ const claimAbandoned = `-- name: ClaimAbandoned :many
 WITH picked AS MATERIALIZED (
     SELECT o.id FROM operations o
      WHERE o.account = $3 AND o.state = 'RUNNING' AND o.lease_expires_at <= clock_timestamp()
+       AND (o.sent_at IS NOT NULL OR NOT EXISTS
+               (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0))
      ORDER BY o.lease_expires_at
      LIMIT $4
        FOR UPDATE SKIP LOCKED
@@ -142,7 +148,7 @@ UPDATE operations
        lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision)
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service, operations.approval_rule, operations.approval_expires_at, operations.decided_by, operations.decided_at
 `
 
 type ClaimAbandonedParams struct {
@@ -154,7 +160,7 @@ type ClaimAbandonedParams struct {
 
 // Operations whose worker stopped renewing its lease, or that wait for a second look
 // at an unknown outcome. What was never sent simply runs again; what was sent is
-// reconciled by whoever claims it. MATERIALIZED: else the planner may pick anew for each
+// reconciled by whoever claims it, though its team be frozen by now. MATERIALIZED: else the planner may pick anew for each
 // row, and claim more than the limit.
 func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) ([]Operation, error) {
 	rows, err := q.db.Query(ctx, claimAbandoned,
@@ -220,6 +226,10 @@ func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) 
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
 			&i.ActingService,
+			&i.ApprovalRule,
+			&i.ApprovalExpiresAt,
+			&i.DecidedBy,
+			&i.DecidedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -252,6 +262,7 @@ WITH picked AS MATERIALIZED (
                         WHERE s.account = o.account AND s.also_keys && (o.order_key || o.also_keys) AND s.also_keys <> '{}'
                           AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
                        OFFSET 0)
+       AND NOT EXISTS (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0)
      ORDER BY o.lane, o.virtual_start, o.number
      LIMIT $7
        FOR UPDATE SKIP LOCKED
@@ -262,7 +273,7 @@ UPDATE operations
        sent_at = CASE WHEN picked.ready THEN clock_timestamp() END, attempts = attempts + picked.ready::integer
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service, operations.approval_rule, operations.approval_expires_at, operations.decided_by, operations.decided_at
 `
 
 type ClaimQueuedParams struct {
@@ -282,6 +293,7 @@ type ClaimQueuedParams struct {
 // its keys at once or none of them, and two cannot wait for each other. That no two run
 // with a shared key is for the lock of the budget, under which all claims are made one
 // after the other; the unique index sees to the order keys alone.
+// What belongs to a frozen team waits.
 // Those of the methods named at_once, about which nothing is left to be asked, are marked as sent:
 // it spares them a commit of their own, but this one must be durable then.
 // OFFSET 0 keeps conditions a look-up by index for each: joined, the planner goes through
@@ -353,6 +365,10 @@ func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Ope
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
 			&i.ActingService,
+			&i.ApprovalRule,
+			&i.ApprovalExpiresAt,
+			&i.DecidedBy,
+			&i.DecidedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -381,12 +397,14 @@ func (q *Queries) EraseUndelivered(ctx context.Context, olderThanSeconds float64
 const insertOperations = `-- name: InsertOperations :many
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service, state, approval_rule, approval_expires_at)
 SELECT o.id, $1, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-000000000000'), o.actor, o.method, o.resource_kind,
        nullif(o.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_name, o.parent_kind,
        nullif(o.parent_uuid, '00000000-0000-0000-0000-000000000000'), o.order_key, string_to_array(o.also_keys, ','),
        nullif(o.idempotency_key, ''), o.request_digest, o.request, nullif(o.sealed_request, ''), o.reason,
-       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, '')
+       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, ''),
+       CASE WHEN o.approval_rule = '' THEN 'QUEUED' ELSE 'PENDING_APPROVAL' END, nullif(o.approval_rule, ''),
+       CASE WHEN o.approval_rule <> '' THEN clock_timestamp() + interval '72 hours' END
   FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS team_id, unnest($4::uuid[]) AS principal_id,
                unnest($5::text[]) AS actor, unnest($6::text[]) AS method, unnest($7::text[]) AS resource_kind,
                unnest($8::uuid[]) AS resource_uuid, unnest($9::text[]) AS resource_name,
@@ -397,9 +415,10 @@ SELECT o.id, $1, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-0000
                unnest($19::text[]) AS expected_version, unnest($20::smallint[]) AS lane,
                unnest($21::double precision[]) AS virtual_start, unnest($22::text[]) AS request_id,
                unnest($23::text[]) AS client_address, unnest($24::text[]) AS user_agent,
-                unnest($25::text[]) AS acting_service) AS o
+               unnest($25::text[]) AS acting_service,
+               unnest($26::text[]) AS approval_rule) AS o
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, number, created_at, available_at
+RETURNING id, number, created_at, available_at, state, approval_expires_at
 `
 
 type InsertOperationsParams struct {
@@ -428,13 +447,16 @@ type InsertOperationsParams struct {
 	ClientAddresses  []string
 	UserAgents       []string
 	ActingServices   []string
+	ApprovalRules    []string
 }
 
 type InsertOperationsRow struct {
-	ID          uuid.UUID
-	Number      int64
-	CreatedAt   time.Time
-	AvailableAt time.Time
+	ID                uuid.UUID
+	Number            int64
+	CreatedAt         time.Time
+	AvailableAt       time.Time
+	State             string
+	ApprovalExpiresAt *time.Time
 }
 
 // Several at once, in their order. What has none of something has the nil uuid, or an empty text.
@@ -466,6 +488,7 @@ func (q *Queries) InsertOperations(ctx context.Context, arg InsertOperationsPara
 		arg.ClientAddresses,
 		arg.UserAgents,
 		arg.ActingServices,
+		arg.ApprovalRules,
 	)
 	if err != nil {
 		return nil, err
@@ -479,6 +502,8 @@ func (q *Queries) InsertOperations(ctx context.Context, arg InsertOperationsPara
 			&i.Number,
 			&i.CreatedAt,
 			&i.AvailableAt,
+			&i.State,
+			&i.ApprovalExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -529,7 +554,7 @@ func (q *Queries) NextWork(ctx context.Context, account string) (float64, error)
 }
 
 const operationByID = `-- name: OperationByID :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service FROM operations WHERE id = $1
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at FROM operations WHERE id = $1
 `
 
 func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, error) {
@@ -585,12 +610,16 @@ func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, e
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
 		&i.ActingService,
+		&i.ApprovalRule,
+		&i.ApprovalExpiresAt,
+		&i.DecidedBy,
+		&i.DecidedAt,
 	)
 	return i, err
 }
 
 const operationByKey = `-- name: OperationByKey :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service FROM operations WHERE team_id = $1 AND idempotency_key = $2
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at FROM operations WHERE team_id = $1 AND idempotency_key = $2
 `
 
 type OperationByKeyParams struct {
@@ -651,6 +680,10 @@ func (q *Queries) OperationByKey(ctx context.Context, arg OperationByKeyParams) 
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
 		&i.ActingService,
+		&i.ApprovalRule,
+		&i.ApprovalExpiresAt,
+		&i.DecidedBy,
+		&i.DecidedAt,
 	)
 	return i, err
 }

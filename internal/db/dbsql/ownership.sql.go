@@ -12,6 +12,40 @@ import (
 	"github.com/google/uuid"
 )
 
+const approveTransfer = `-- name: ApproveTransfer :one
+UPDATE transfers SET needs_approval = false, approved_by = $1 WHERE id = $2
+RETURNING id, kind, uuid, name, from_team_id, to_team_id, actor, reason, created_at, expires_at, accepted, ended_by, ended_at, needs_approval, principal_id, approved_by
+`
+
+type ApproveTransferParams struct {
+	ApprovedBy string
+	ID         uuid.UUID
+}
+
+func (q *Queries) ApproveTransfer(ctx context.Context, arg ApproveTransferParams) (Transfer, error) {
+	row := q.db.QueryRow(ctx, approveTransfer, arg.ApprovedBy, arg.ID)
+	var i Transfer
+	err := row.Scan(
+		&i.ID,
+		&i.Kind,
+		&i.UUID,
+		&i.Name,
+		&i.FromTeamID,
+		&i.ToTeamID,
+		&i.Actor,
+		&i.Reason,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+		&i.Accepted,
+		&i.EndedBy,
+		&i.EndedAt,
+		&i.NeedsApproval,
+		&i.PrincipalID,
+		&i.ApprovedBy,
+	)
+	return i, err
+}
+
 const endExpiredTransfers = `-- name: EndExpiredTransfers :exec
 UPDATE transfers SET accepted = false, ended_at = expires_at
  WHERE kind = $1 AND uuid = $2 AND ended_at IS NULL AND expires_at <= clock_timestamp()
@@ -30,7 +64,7 @@ func (q *Queries) EndExpiredTransfers(ctx context.Context, arg EndExpiredTransfe
 
 const endTransfer = `-- name: EndTransfer :one
 UPDATE transfers SET accepted = $1, ended_by = $2, ended_at = clock_timestamp() WHERE id = $3
-RETURNING id, kind, uuid, name, from_team_id, to_team_id, actor, reason, created_at, expires_at, accepted, ended_by, ended_at
+RETURNING id, kind, uuid, name, from_team_id, to_team_id, actor, reason, created_at, expires_at, accepted, ended_by, ended_at, needs_approval, principal_id, approved_by
 `
 
 type EndTransferParams struct {
@@ -56,26 +90,31 @@ func (q *Queries) EndTransfer(ctx context.Context, arg EndTransferParams) (Trans
 		&i.Accepted,
 		&i.EndedBy,
 		&i.EndedAt,
+		&i.NeedsApproval,
+		&i.PrincipalID,
+		&i.ApprovedBy,
 	)
 	return i, err
 }
 
 const insertTransfer = `-- name: InsertTransfer :one
-INSERT INTO transfers (id, kind, uuid, name, from_team_id, to_team_id, actor, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO transfers (id, kind, uuid, name, from_team_id, to_team_id, actor, principal_id, reason, needs_approval)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (kind, uuid) WHERE ended_at IS NULL DO NOTHING
-RETURNING id, kind, uuid, name, from_team_id, to_team_id, actor, reason, created_at, expires_at, accepted, ended_by, ended_at
+RETURNING id, kind, uuid, name, from_team_id, to_team_id, actor, reason, created_at, expires_at, accepted, ended_by, ended_at, needs_approval, principal_id, approved_by
 `
 
 type InsertTransferParams struct {
-	ID         uuid.UUID
-	Kind       string
-	UUID       uuid.UUID
-	Name       string
-	FromTeamID uuid.UUID
-	ToTeamID   uuid.UUID
-	Actor      string
-	Reason     string
+	ID            uuid.UUID
+	Kind          string
+	UUID          uuid.UUID
+	Name          string
+	FromTeamID    uuid.UUID
+	ToTeamID      uuid.UUID
+	Actor         string
+	PrincipalID   *uuid.UUID
+	Reason        string
+	NeedsApproval bool
 }
 
 // No row: the resource is on its way already.
@@ -88,7 +127,9 @@ func (q *Queries) InsertTransfer(ctx context.Context, arg InsertTransferParams) 
 		arg.FromTeamID,
 		arg.ToTeamID,
 		arg.Actor,
+		arg.PrincipalID,
 		arg.Reason,
+		arg.NeedsApproval,
 	)
 	var i Transfer
 	err := row.Scan(
@@ -105,12 +146,15 @@ func (q *Queries) InsertTransfer(ctx context.Context, arg InsertTransferParams) 
 		&i.Accepted,
 		&i.EndedBy,
 		&i.EndedAt,
+		&i.NeedsApproval,
+		&i.PrincipalID,
+		&i.ApprovedBy,
 	)
 	return i, err
 }
 
 const lockTransfer = `-- name: LockTransfer :one
-SELECT t.id, t.kind, t.uuid, t.name, t.from_team_id, t.to_team_id, t.actor, t.reason, t.created_at, t.expires_at, t.accepted, t.ended_by, t.ended_at, (t.ended_at IS NULL AND t.expires_at > clock_timestamp())::boolean AS open
+SELECT t.id, t.kind, t.uuid, t.name, t.from_team_id, t.to_team_id, t.actor, t.reason, t.created_at, t.expires_at, t.accepted, t.ended_by, t.ended_at, t.needs_approval, t.principal_id, t.approved_by, (t.ended_at IS NULL AND t.expires_at > clock_timestamp())::boolean AS open
   FROM transfers t WHERE t.id = $1 AND (t.from_team_id = $2 OR t.to_team_id = $2) FOR UPDATE
 `
 
@@ -142,6 +186,9 @@ func (q *Queries) LockTransfer(ctx context.Context, arg LockTransferParams) (Loc
 		&i.Transfer.Accepted,
 		&i.Transfer.EndedBy,
 		&i.Transfer.EndedAt,
+		&i.Transfer.NeedsApproval,
+		&i.Transfer.PrincipalID,
+		&i.Transfer.ApprovedBy,
 		&i.Open,
 	)
 	return i, err

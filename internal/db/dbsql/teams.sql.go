@@ -460,7 +460,7 @@ func (q *Queries) TokenOfTeam(ctx context.Context, arg TokenOfTeamParams) (Token
 
 const whatATeamHas = `-- name: WhatATeamHas :one
 SELECT (SELECT count(*) FROM (SELECT FROM resources r WHERE r.team_id = $1 AND r.deleted_at IS NULL LIMIT 1000) AS owned) AS resources,
-       (SELECT count(*) FROM (SELECT FROM operations o WHERE o.team_id = $1 AND o.state IN ('QUEUED', 'RUNNING') LIMIT 1000) AS open) AS operations
+       (SELECT count(*) FROM (SELECT FROM operations o WHERE o.team_id = $1 AND o.finished_at IS NULL LIMIT 1000) AS open) AS operations
 `
 
 type WhatATeamHasRow struct {

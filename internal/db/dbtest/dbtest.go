@@ -136,6 +136,22 @@ func Server(t testing.TB) *localpg.Server {
 	return s
 }
 
+// AppRole is the role that the service has in tests, with its rights in every test's database.
+const AppRole = "agentsvc_test_app"
+
+// AsApp is the URL of a database of [NewURL] for the service: as a role that owns nothing,
+// as in production.
+func AsApp(database string) string {
+	u, err := url.Parse(database)
+	if err != nil || u.Scheme == "" {
+		return database + " role=" + AppRole // in keyword form
+	}
+	query := u.Query()
+	query.Set("role", AppRole)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
 var unsafeInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
 // databaseName says whose a database is. Postgres cuts names off at 63 bytes.
@@ -191,6 +207,9 @@ func template(ctx context.Context, server string) (string, error) {
 		return "", fmt.Errorf("creating the template database: %w", err)
 	}
 	if err := migrate.Up(ctx, onDatabase(server, name)); err != nil {
+		return "", err
+	}
+	if err := migrate.Grant(ctx, onDatabase(server, name), AppRole); err != nil {
 		return "", err
 	}
 	// Nobody may connect, because nobody can clone while somebody is connected.

@@ -56,7 +56,8 @@ func Status(ctx context.Context, url string) ([]Migration, error) {
 // is ready for this binary has it, or a later one.
 func Latest() int64 { return latest(migrations.FS) }
 
-// Fingerprint is a hash of this binary's migrations: their names and contents.
+// Fingerprint is a hash of this binary's migrations, their names and contents, and of what
+// the service's role is granted.
 func Fingerprint() (string, error) { return fingerprint(migrations.FS) }
 
 // Querier is what [Current] needs: a pool, a connection or a transaction.
@@ -176,6 +177,7 @@ func fingerprint(files fs.FS) (string, error) {
 	}
 	slices.Sort(names)
 	hash := sha256.New()
+	hash.Write([]byte(grants)) // a database that is cloned for tests has them too
 	for _, name := range names {
 		b, err := fs.ReadFile(files, name)
 		if err != nil {

@@ -65,7 +65,7 @@ RETURNING id;
 SELECT id, name, weight, backlog_limit, account, archived_at FROM teams WHERE name = @name;
 
 -- name: TeamByID :one
-SELECT id, name, weight, backlog_limit, account FROM teams WHERE id = @id;
+SELECT id, name, weight, backlog_limit, account, approvals FROM teams WHERE id = @id;
 
 -- name: TeamNames :many
 SELECT id, name FROM teams ORDER BY name;

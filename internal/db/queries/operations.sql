@@ -34,12 +34,14 @@ SELECT coalesce(reserved.virtual_finish - team.cost * room.places, 0)::double pr
 -- Those are not answered whose idempotency key is taken.
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service, state, approval_rule, approval_expires_at)
 SELECT o.id, @account, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-000000000000'), o.actor, o.method, o.resource_kind,
        nullif(o.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_name, o.parent_kind,
        nullif(o.parent_uuid, '00000000-0000-0000-0000-000000000000'), o.order_key, string_to_array(o.also_keys, ','),
        nullif(o.idempotency_key, ''), o.request_digest, o.request, nullif(o.sealed_request, ''), o.reason,
-       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, '')
+       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, ''),
+       CASE WHEN o.approval_rule = '' THEN 'QUEUED' ELSE 'PENDING_APPROVAL' END, nullif(o.approval_rule, ''),
+       CASE WHEN o.approval_rule <> '' THEN clock_timestamp() + interval '72 hours' END
   FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@team_ids::uuid[]) AS team_id, unnest(@principal_ids::uuid[]) AS principal_id,
                unnest(@actors::text[]) AS actor, unnest(@methods::text[]) AS method, unnest(@resource_kinds::text[]) AS resource_kind,
                unnest(@resource_uuids::uuid[]) AS resource_uuid, unnest(@resource_names::text[]) AS resource_name,
@@ -50,9 +52,10 @@ SELECT o.id, @account, o.team_id, nullif(o.principal_id, '00000000-0000-0000-000
                unnest(@expected_versions::text[]) AS expected_version, unnest(@lanes::smallint[]) AS lane,
                unnest(@virtual_starts::double precision[]) AS virtual_start, unnest(@request_ids::text[]) AS request_id,
                unnest(@client_addresses::text[]) AS client_address, unnest(@user_agents::text[]) AS user_agent,
-                unnest(@acting_services::text[]) AS acting_service) AS o
+               unnest(@acting_services::text[]) AS acting_service,
+               unnest(@approval_rules::text[]) AS approval_rule) AS o
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, number, created_at, available_at;
+RETURNING id, number, created_at, available_at, state, approval_expires_at;
 
 -- name: OperationByKey :one
 SELECT * FROM operations WHERE team_id = @team_id AND idempotency_key = @idempotency_key;
@@ -70,11 +73,13 @@ SELECT id FROM operations WHERE id = ANY (@ids::uuid[]) AND finished_at IS NOT N
 -- name: ClaimAbandoned :many
 -- Operations whose worker stopped renewing its lease, or that wait for a second look
 -- at an unknown outcome. What was never sent simply runs again; what was sent is
--- reconciled by whoever claims it. MATERIALIZED: else the planner may pick anew for each
+-- reconciled by whoever claims it, though its team be frozen by now. MATERIALIZED: else the planner may pick anew for each
 -- row, and claim more than the limit.
 WITH picked AS MATERIALIZED (
     SELECT o.id FROM operations o
      WHERE o.account = @account AND o.state = 'RUNNING' AND o.lease_expires_at <= clock_timestamp()
+       AND (o.sent_at IS NOT NULL OR NOT EXISTS
+               (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0))
      ORDER BY o.lease_expires_at
      LIMIT @at_most
        FOR UPDATE SKIP LOCKED
@@ -94,6 +99,7 @@ RETURNING operations.*;
 -- its keys at once or none of them, and two cannot wait for each other. That no two run
 -- with a shared key is for the lock of the budget, under which all claims are made one
 -- after the other; the unique index sees to the order keys alone.
+-- What belongs to a frozen team waits.
 -- Those of the methods named at_once, about which nothing is left to be asked, are marked as sent:
 -- it spares them a commit of their own, but this one must be durable then.
 -- OFFSET 0 keeps conditions a look-up by index for each: joined, the planner goes through
@@ -118,6 +124,7 @@ WITH picked AS MATERIALIZED (
                         WHERE s.account = o.account AND s.also_keys && (o.order_key || o.also_keys) AND s.also_keys <> '{}'
                           AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
                        OFFSET 0)
+       AND NOT EXISTS (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0)
      ORDER BY o.lane, o.virtual_start, o.number
      LIMIT @at_most
        FOR UPDATE SKIP LOCKED
@@ -201,7 +208,7 @@ RETURNING o.id, o.finished_at, o.attempts, o.sent_at, o.missed_at;
 -- No row: it has ended, or the vendor may have seen it.
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
- WHERE id = @id AND state IN ('QUEUED', 'RUNNING') AND sent_at IS NULL
+ WHERE id = @id AND state IN ('PENDING_APPROVAL', 'QUEUED', 'RUNNING') AND sent_at IS NULL
 RETURNING *;
 
 -- name: TakeSealedResponse :one

@@ -20,8 +20,8 @@ UPDATE transfers SET accepted = false, ended_at = expires_at
 
 -- name: InsertTransfer :one
 -- No row: the resource is on its way already.
-INSERT INTO transfers (id, kind, uuid, name, from_team_id, to_team_id, actor, reason)
-VALUES (@id, @kind, @uuid, @name, @from_team_id, @to_team_id, @actor, @reason)
+INSERT INTO transfers (id, kind, uuid, name, from_team_id, to_team_id, actor, principal_id, reason, needs_approval)
+VALUES (@id, @kind, @uuid, @name, @from_team_id, @to_team_id, @actor, @principal_id, @reason, @needs_approval)
 ON CONFLICT (kind, uuid) WHERE ended_at IS NULL DO NOTHING
 RETURNING *;
 
@@ -32,4 +32,8 @@ SELECT sqlc.embed(t), (t.ended_at IS NULL AND t.expires_at > clock_timestamp()):
 
 -- name: EndTransfer :one
 UPDATE transfers SET accepted = @accepted, ended_by = @ended_by, ended_at = clock_timestamp() WHERE id = @id
+RETURNING *;
+
+-- name: ApproveTransfer :one
+UPDATE transfers SET needs_approval = false, approved_by = @approved_by WHERE id = @id
 RETURNING *;

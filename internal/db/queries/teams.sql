@@ -23,7 +23,7 @@ RETURNING *;
 -- name: WhatATeamHas :one
 -- What keeps a team from being archived: what it owns, and what it has not ended. Counted up to a thousand each.
 SELECT (SELECT count(*) FROM (SELECT FROM resources r WHERE r.team_id = @team_id AND r.deleted_at IS NULL LIMIT 1000) AS owned) AS resources,
-       (SELECT count(*) FROM (SELECT FROM operations o WHERE o.team_id = @team_id AND o.state IN ('QUEUED', 'RUNNING') LIMIT 1000) AS open) AS operations;
+       (SELECT count(*) FROM (SELECT FROM operations o WHERE o.team_id = @team_id AND o.finished_at IS NULL LIMIT 1000) AS open) AS operations;
 
 -- name: PrincipalsCalled :many
 -- Who is meant by a name or a unique id.

@@ -36,6 +36,15 @@ const (
 	// AuditServiceListAuditEventsProcedure is the fully-qualified name of the AuditService's
 	// ListAuditEvents RPC.
 	AuditServiceListAuditEventsProcedure = "/agentsvc.v1.AuditService/ListAuditEvents"
+	// AuditServiceGetCheckpointProcedure is the fully-qualified name of the AuditService's
+	// GetCheckpoint RPC.
+	AuditServiceGetCheckpointProcedure = "/agentsvc.v1.AuditService/GetCheckpoint"
+	// AuditServiceProveAuditEventProcedure is the fully-qualified name of the AuditService's
+	// ProveAuditEvent RPC.
+	AuditServiceProveAuditEventProcedure = "/agentsvc.v1.AuditService/ProveAuditEvent"
+	// AuditServiceProveConsistencyProcedure is the fully-qualified name of the AuditService's
+	// ProveConsistency RPC.
+	AuditServiceProveConsistencyProcedure = "/agentsvc.v1.AuditService/ProveConsistency"
 )
 
 // AuditServiceClient is a client for the agentsvc.v1.AuditService service.
@@ -43,6 +52,15 @@ type AuditServiceClient interface {
 	// ListAuditEvents answers the events that the caller may see, the newest first: those of their own
 	// teams, or all for auditors and administrators.
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
+	// GetCheckpoint answers a signed checkpoint of the sealed history. Keep it elsewhere: it shows later whether
+	// something was changed or cut off since.
+	GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error)
+	// ProveAuditEvent proves that an event is in the history that a checkpoint was signed for, at its place and
+	// unchanged. For all who may read the event.
+	ProveAuditEvent(context.Context, *v1.ProveAuditEventRequest) (*v1.ProveAuditEventResponse, error)
+	// ProveConsistency proves that the history of a newer checkpoint begins with that of an older one: nothing
+	// between them was changed, cut off or put in.
+	ProveConsistency(context.Context, *v1.ProveConsistencyRequest) (*v1.ProveConsistencyResponse, error)
 }
 
 // NewAuditServiceClient constructs a client for the agentsvc.v1.AuditService service. By default,
@@ -63,12 +81,36 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getCheckpoint: connect.NewClient[v1.GetCheckpointRequest, v1.GetCheckpointResponse](
+			httpClient,
+			baseURL+AuditServiceGetCheckpointProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("GetCheckpoint")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		proveAuditEvent: connect.NewClient[v1.ProveAuditEventRequest, v1.ProveAuditEventResponse](
+			httpClient,
+			baseURL+AuditServiceProveAuditEventProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ProveAuditEvent")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		proveConsistency: connect.NewClient[v1.ProveConsistencyRequest, v1.ProveConsistencyResponse](
+			httpClient,
+			baseURL+AuditServiceProveConsistencyProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ProveConsistency")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // auditServiceClient implements AuditServiceClient.
 type auditServiceClient struct {
-	listAuditEvents *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
+	listAuditEvents  *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
+	getCheckpoint    *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
+	proveAuditEvent  *connect.Client[v1.ProveAuditEventRequest, v1.ProveAuditEventResponse]
+	proveConsistency *connect.Client[v1.ProveConsistencyRequest, v1.ProveConsistencyResponse]
 }
 
 // ListAuditEvents calls agentsvc.v1.AuditService.ListAuditEvents.
@@ -80,11 +122,47 @@ func (c *auditServiceClient) ListAuditEvents(ctx context.Context, req *v1.ListAu
 	return nil, err
 }
 
+// GetCheckpoint calls agentsvc.v1.AuditService.GetCheckpoint.
+func (c *auditServiceClient) GetCheckpoint(ctx context.Context, req *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error) {
+	response, err := c.getCheckpoint.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ProveAuditEvent calls agentsvc.v1.AuditService.ProveAuditEvent.
+func (c *auditServiceClient) ProveAuditEvent(ctx context.Context, req *v1.ProveAuditEventRequest) (*v1.ProveAuditEventResponse, error) {
+	response, err := c.proveAuditEvent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ProveConsistency calls agentsvc.v1.AuditService.ProveConsistency.
+func (c *auditServiceClient) ProveConsistency(ctx context.Context, req *v1.ProveConsistencyRequest) (*v1.ProveConsistencyResponse, error) {
+	response, err := c.proveConsistency.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AuditServiceHandler is an implementation of the agentsvc.v1.AuditService service.
 type AuditServiceHandler interface {
 	// ListAuditEvents answers the events that the caller may see, the newest first: those of their own
 	// teams, or all for auditors and administrators.
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
+	// GetCheckpoint answers a signed checkpoint of the sealed history. Keep it elsewhere: it shows later whether
+	// something was changed or cut off since.
+	GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error)
+	// ProveAuditEvent proves that an event is in the history that a checkpoint was signed for, at its place and
+	// unchanged. For all who may read the event.
+	ProveAuditEvent(context.Context, *v1.ProveAuditEventRequest) (*v1.ProveAuditEventResponse, error)
+	// ProveConsistency proves that the history of a newer checkpoint begins with that of an older one: nothing
+	// between them was changed, cut off or put in.
+	ProveConsistency(context.Context, *v1.ProveConsistencyRequest) (*v1.ProveConsistencyResponse, error)
 }
 
 // NewAuditServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -101,10 +179,37 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceGetCheckpointHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceGetCheckpointProcedure,
+		svc.GetCheckpoint,
+		connect.WithSchema(auditServiceMethods.ByName("GetCheckpoint")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceProveAuditEventHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceProveAuditEventProcedure,
+		svc.ProveAuditEvent,
+		connect.WithSchema(auditServiceMethods.ByName("ProveAuditEvent")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceProveConsistencyHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceProveConsistencyProcedure,
+		svc.ProveConsistency,
+		connect.WithSchema(auditServiceMethods.ByName("ProveConsistency")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agentsvc.v1.AuditService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AuditServiceListAuditEventsProcedure:
 			auditServiceListAuditEventsHandler.ServeHTTP(w, r)
+		case AuditServiceGetCheckpointProcedure:
+			auditServiceGetCheckpointHandler.ServeHTTP(w, r)
+		case AuditServiceProveAuditEventProcedure:
+			auditServiceProveAuditEventHandler.ServeHTTP(w, r)
+		case AuditServiceProveConsistencyProcedure:
+			auditServiceProveConsistencyHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -116,4 +221,16 @@ type UnimplementedAuditServiceHandler struct{}
 
 func (UnimplementedAuditServiceHandler) ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ListAuditEvents is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.GetCheckpoint is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ProveAuditEvent(context.Context, *v1.ProveAuditEventRequest) (*v1.ProveAuditEventResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ProveAuditEvent is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ProveConsistency(context.Context, *v1.ProveConsistencyRequest) (*v1.ProveConsistencyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.AuditService.ProveConsistency is not implemented"))
 }

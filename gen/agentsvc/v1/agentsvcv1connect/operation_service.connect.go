@@ -51,6 +51,12 @@ const (
 	// OperationServiceResumeOperationProcedure is the fully-qualified name of the OperationService's
 	// ResumeOperation RPC.
 	OperationServiceResumeOperationProcedure = "/agentsvc.v1.OperationService/ResumeOperation"
+	// OperationServiceApproveOperationProcedure is the fully-qualified name of the OperationService's
+	// ApproveOperation RPC.
+	OperationServiceApproveOperationProcedure = "/agentsvc.v1.OperationService/ApproveOperation"
+	// OperationServiceDeclineOperationProcedure is the fully-qualified name of the OperationService's
+	// DeclineOperation RPC.
+	OperationServiceDeclineOperationProcedure = "/agentsvc.v1.OperationService/DeclineOperation"
 	// OperationServiceGetQueueStatusProcedure is the fully-qualified name of the OperationService's
 	// GetQueueStatus RPC.
 	OperationServiceGetQueueStatusProcedure = "/agentsvc.v1.OperationService/GetQueueStatus"
@@ -83,6 +89,11 @@ type OperationServiceClient interface {
 	// FAILED_PRECONDITION if all was changed, and if the update held secrets: those are erased when their change ends,
 	// so call BatchUpdateAgents again.
 	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
+	// ApproveOperation lets a change that waits for a second owner go on: an owner of its team, who did not ask for it.
+	// FAILED_PRECONDITION if it does not wait any more.
+	ApproveOperation(context.Context, *v1.ApproveOperationRequest) (*v1.ApproveOperationResponse, error)
+	// DeclineOperation has a change that waits for a second owner fail, with the reason given.
+	DeclineOperation(context.Context, *v1.DeclineOperationRequest) (*v1.DeclineOperationResponse, error)
 	// GetQueueStatus answers what is left of the vendor's limits, what waits for it and for how long, whether the vendor
 	// answers, and who called it how often. Callers see the sums over all teams, and the parts of their own teams.
 	GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error)
@@ -140,6 +151,18 @@ func NewOperationServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(operationServiceMethods.ByName("ResumeOperation")),
 			connect.WithClientOptions(opts...),
 		),
+		approveOperation: connect.NewClient[v1.ApproveOperationRequest, v1.ApproveOperationResponse](
+			httpClient,
+			baseURL+OperationServiceApproveOperationProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("ApproveOperation")),
+			connect.WithClientOptions(opts...),
+		),
+		declineOperation: connect.NewClient[v1.DeclineOperationRequest, v1.DeclineOperationResponse](
+			httpClient,
+			baseURL+OperationServiceDeclineOperationProcedure,
+			connect.WithSchema(operationServiceMethods.ByName("DeclineOperation")),
+			connect.WithClientOptions(opts...),
+		),
 		getQueueStatus: connect.NewClient[v1.GetQueueStatusRequest, v1.GetQueueStatusResponse](
 			httpClient,
 			baseURL+OperationServiceGetQueueStatusProcedure,
@@ -158,14 +181,16 @@ func NewOperationServiceClient(httpClient connect.HTTPClient, baseURL string, op
 
 // operationServiceClient implements OperationServiceClient.
 type operationServiceClient struct {
-	getOperation    *connect.Client[v1.GetOperationRequest, v1.GetOperationResponse]
-	listOperations  *connect.Client[v1.ListOperationsRequest, v1.ListOperationsResponse]
-	waitOperation   *connect.Client[v1.WaitOperationRequest, v1.WaitOperationResponse]
-	watchOperation  *connect.Client[v1.WatchOperationRequest, v1.WatchOperationResponse]
-	cancelOperation *connect.Client[v1.CancelOperationRequest, v1.CancelOperationResponse]
-	resumeOperation *connect.Client[v1.ResumeOperationRequest, v1.ResumeOperationResponse]
-	getQueueStatus  *connect.Client[v1.GetQueueStatusRequest, v1.GetQueueStatusResponse]
-	watchQueue      *connect.Client[v1.WatchQueueRequest, v1.WatchQueueResponse]
+	getOperation     *connect.Client[v1.GetOperationRequest, v1.GetOperationResponse]
+	listOperations   *connect.Client[v1.ListOperationsRequest, v1.ListOperationsResponse]
+	waitOperation    *connect.Client[v1.WaitOperationRequest, v1.WaitOperationResponse]
+	watchOperation   *connect.Client[v1.WatchOperationRequest, v1.WatchOperationResponse]
+	cancelOperation  *connect.Client[v1.CancelOperationRequest, v1.CancelOperationResponse]
+	resumeOperation  *connect.Client[v1.ResumeOperationRequest, v1.ResumeOperationResponse]
+	approveOperation *connect.Client[v1.ApproveOperationRequest, v1.ApproveOperationResponse]
+	declineOperation *connect.Client[v1.DeclineOperationRequest, v1.DeclineOperationResponse]
+	getQueueStatus   *connect.Client[v1.GetQueueStatusRequest, v1.GetQueueStatusResponse]
+	watchQueue       *connect.Client[v1.WatchQueueRequest, v1.WatchQueueResponse]
 }
 
 // GetOperation calls agentsvc.v1.OperationService.GetOperation.
@@ -218,6 +243,24 @@ func (c *operationServiceClient) ResumeOperation(ctx context.Context, req *v1.Re
 	return nil, err
 }
 
+// ApproveOperation calls agentsvc.v1.OperationService.ApproveOperation.
+func (c *operationServiceClient) ApproveOperation(ctx context.Context, req *v1.ApproveOperationRequest) (*v1.ApproveOperationResponse, error) {
+	response, err := c.approveOperation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeclineOperation calls agentsvc.v1.OperationService.DeclineOperation.
+func (c *operationServiceClient) DeclineOperation(ctx context.Context, req *v1.DeclineOperationRequest) (*v1.DeclineOperationResponse, error) {
+	response, err := c.declineOperation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetQueueStatus calls agentsvc.v1.OperationService.GetQueueStatus.
 func (c *operationServiceClient) GetQueueStatus(ctx context.Context, req *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error) {
 	response, err := c.getQueueStatus.CallUnary(ctx, connect.NewRequest(req))
@@ -256,6 +299,11 @@ type OperationServiceHandler interface {
 	// FAILED_PRECONDITION if all was changed, and if the update held secrets: those are erased when their change ends,
 	// so call BatchUpdateAgents again.
 	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
+	// ApproveOperation lets a change that waits for a second owner go on: an owner of its team, who did not ask for it.
+	// FAILED_PRECONDITION if it does not wait any more.
+	ApproveOperation(context.Context, *v1.ApproveOperationRequest) (*v1.ApproveOperationResponse, error)
+	// DeclineOperation has a change that waits for a second owner fail, with the reason given.
+	DeclineOperation(context.Context, *v1.DeclineOperationRequest) (*v1.DeclineOperationResponse, error)
 	// GetQueueStatus answers what is left of the vendor's limits, what waits for it and for how long, whether the vendor
 	// answers, and who called it how often. Callers see the sums over all teams, and the parts of their own teams.
 	GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error)
@@ -309,6 +357,18 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 		connect.WithSchema(operationServiceMethods.ByName("ResumeOperation")),
 		connect.WithHandlerOptions(opts...),
 	)
+	operationServiceApproveOperationHandler := connect.NewUnaryHandlerSimple(
+		OperationServiceApproveOperationProcedure,
+		svc.ApproveOperation,
+		connect.WithSchema(operationServiceMethods.ByName("ApproveOperation")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationServiceDeclineOperationHandler := connect.NewUnaryHandlerSimple(
+		OperationServiceDeclineOperationProcedure,
+		svc.DeclineOperation,
+		connect.WithSchema(operationServiceMethods.ByName("DeclineOperation")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operationServiceGetQueueStatusHandler := connect.NewUnaryHandlerSimple(
 		OperationServiceGetQueueStatusProcedure,
 		svc.GetQueueStatus,
@@ -336,6 +396,10 @@ func NewOperationServiceHandler(svc OperationServiceHandler, opts ...connect.Han
 			operationServiceCancelOperationHandler.ServeHTTP(w, r)
 		case OperationServiceResumeOperationProcedure:
 			operationServiceResumeOperationHandler.ServeHTTP(w, r)
+		case OperationServiceApproveOperationProcedure:
+			operationServiceApproveOperationHandler.ServeHTTP(w, r)
+		case OperationServiceDeclineOperationProcedure:
+			operationServiceDeclineOperationHandler.ServeHTTP(w, r)
 		case OperationServiceGetQueueStatusProcedure:
 			operationServiceGetQueueStatusHandler.ServeHTTP(w, r)
 		case OperationServiceWatchQueueProcedure:
@@ -371,6 +435,14 @@ func (UnimplementedOperationServiceHandler) CancelOperation(context.Context, *v1
 
 func (UnimplementedOperationServiceHandler) ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.ResumeOperation is not implemented"))
+}
+
+func (UnimplementedOperationServiceHandler) ApproveOperation(context.Context, *v1.ApproveOperationRequest) (*v1.ApproveOperationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.ApproveOperation is not implemented"))
+}
+
+func (UnimplementedOperationServiceHandler) DeclineOperation(context.Context, *v1.DeclineOperationRequest) (*v1.DeclineOperationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.OperationService.DeclineOperation is not implemented"))
 }
 
 func (UnimplementedOperationServiceHandler) GetQueueStatus(context.Context, *v1.GetQueueStatusRequest) (*v1.GetQueueStatusResponse, error) {

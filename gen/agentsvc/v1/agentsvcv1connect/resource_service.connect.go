@@ -42,6 +42,9 @@ const (
 	// ResourceServiceTransferResourceProcedure is the fully-qualified name of the ResourceService's
 	// TransferResource RPC.
 	ResourceServiceTransferResourceProcedure = "/agentsvc.v1.ResourceService/TransferResource"
+	// ResourceServiceApproveTransferProcedure is the fully-qualified name of the ResourceService's
+	// ApproveTransfer RPC.
+	ResourceServiceApproveTransferProcedure = "/agentsvc.v1.ResourceService/ApproveTransfer"
 	// ResourceServiceAcceptTransferProcedure is the fully-qualified name of the ResourceService's
 	// AcceptTransfer RPC.
 	ResourceServiceAcceptTransferProcedure = "/agentsvc.v1.ResourceService/AcceptTransfer"
@@ -70,6 +73,8 @@ type ResourceServiceClient interface {
 	// TransferResource gives a resource, with its parts, to another team. If the caller owns that one, too, or is an
 	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it.
 	TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error)
+	// ApproveTransfer is a second owner's word, where the team that gives the resource wants one for transfers.
+	ApproveTransfer(context.Context, *v1.ApproveTransferRequest) (*v1.ApproveTransferResponse, error)
 	// AcceptTransfer takes what another team gives. FAILED_PRECONDITION if it is theirs no more, or the transfer has ended.
 	AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error)
 	// DeclineTransfer ends a transfer without effect: for owners of either team.
@@ -112,6 +117,12 @@ func NewResourceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(resourceServiceMethods.ByName("TransferResource")),
 			connect.WithClientOptions(opts...),
 		),
+		approveTransfer: connect.NewClient[v1.ApproveTransferRequest, v1.ApproveTransferResponse](
+			httpClient,
+			baseURL+ResourceServiceApproveTransferProcedure,
+			connect.WithSchema(resourceServiceMethods.ByName("ApproveTransfer")),
+			connect.WithClientOptions(opts...),
+		),
 		acceptTransfer: connect.NewClient[v1.AcceptTransferRequest, v1.AcceptTransferResponse](
 			httpClient,
 			baseURL+ResourceServiceAcceptTransferProcedure,
@@ -152,6 +163,7 @@ type resourceServiceClient struct {
 	listResources      *connect.Client[v1.ListResourcesRequest, v1.ListResourcesResponse]
 	claimResource      *connect.Client[v1.ClaimResourceRequest, v1.ClaimResourceResponse]
 	transferResource   *connect.Client[v1.TransferResourceRequest, v1.TransferResourceResponse]
+	approveTransfer    *connect.Client[v1.ApproveTransferRequest, v1.ApproveTransferResponse]
 	acceptTransfer     *connect.Client[v1.AcceptTransferRequest, v1.AcceptTransferResponse]
 	declineTransfer    *connect.Client[v1.DeclineTransferRequest, v1.DeclineTransferResponse]
 	listTransfers      *connect.Client[v1.ListTransfersRequest, v1.ListTransfersResponse]
@@ -180,6 +192,15 @@ func (c *resourceServiceClient) ClaimResource(ctx context.Context, req *v1.Claim
 // TransferResource calls agentsvc.v1.ResourceService.TransferResource.
 func (c *resourceServiceClient) TransferResource(ctx context.Context, req *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error) {
 	response, err := c.transferResource.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ApproveTransfer calls agentsvc.v1.ResourceService.ApproveTransfer.
+func (c *resourceServiceClient) ApproveTransfer(ctx context.Context, req *v1.ApproveTransferRequest) (*v1.ApproveTransferResponse, error) {
+	response, err := c.approveTransfer.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -242,6 +263,8 @@ type ResourceServiceHandler interface {
 	// TransferResource gives a resource, with its parts, to another team. If the caller owns that one, too, or is an
 	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it.
 	TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error)
+	// ApproveTransfer is a second owner's word, where the team that gives the resource wants one for transfers.
+	ApproveTransfer(context.Context, *v1.ApproveTransferRequest) (*v1.ApproveTransferResponse, error)
 	// AcceptTransfer takes what another team gives. FAILED_PRECONDITION if it is theirs no more, or the transfer has ended.
 	AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error)
 	// DeclineTransfer ends a transfer without effect: for owners of either team.
@@ -278,6 +301,12 @@ func NewResourceServiceHandler(svc ResourceServiceHandler, opts ...connect.Handl
 		ResourceServiceTransferResourceProcedure,
 		svc.TransferResource,
 		connect.WithSchema(resourceServiceMethods.ByName("TransferResource")),
+		connect.WithHandlerOptions(opts...),
+	)
+	resourceServiceApproveTransferHandler := connect.NewUnaryHandlerSimple(
+		ResourceServiceApproveTransferProcedure,
+		svc.ApproveTransfer,
+		connect.WithSchema(resourceServiceMethods.ByName("ApproveTransfer")),
 		connect.WithHandlerOptions(opts...),
 	)
 	resourceServiceAcceptTransferHandler := connect.NewUnaryHandlerSimple(
@@ -320,6 +349,8 @@ func NewResourceServiceHandler(svc ResourceServiceHandler, opts ...connect.Handl
 			resourceServiceClaimResourceHandler.ServeHTTP(w, r)
 		case ResourceServiceTransferResourceProcedure:
 			resourceServiceTransferResourceHandler.ServeHTTP(w, r)
+		case ResourceServiceApproveTransferProcedure:
+			resourceServiceApproveTransferHandler.ServeHTTP(w, r)
 		case ResourceServiceAcceptTransferProcedure:
 			resourceServiceAcceptTransferHandler.ServeHTTP(w, r)
 		case ResourceServiceDeclineTransferProcedure:
@@ -349,6 +380,10 @@ func (UnimplementedResourceServiceHandler) ClaimResource(context.Context, *v1.Cl
 
 func (UnimplementedResourceServiceHandler) TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.TransferResource is not implemented"))
+}
+
+func (UnimplementedResourceServiceHandler) ApproveTransfer(context.Context, *v1.ApproveTransferRequest) (*v1.ApproveTransferResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agentsvc.v1.ResourceService.ApproveTransfer is not implemented"))
 }
 
 func (UnimplementedResourceServiceHandler) AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error) {
