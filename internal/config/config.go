@@ -124,19 +124,23 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 			*to = d
 		}
 	}
-	text("DATABASE_URL", &c.DatabaseURL)
-	text("DIGITALOCEAN_TOKEN", &c.Token)
-	text("DIGITALOCEAN_TOKEN_FILE", &c.TokenFile)
-	text("AGENTSVC_ACCOUNTS_DIR", &c.AccountsDir)
-	text("AGENTSVC_UPSTREAM_URL", &c.UpstreamURL)
-	text("AGENTSVC_LISTEN", &c.Listen)
-	text("AGENTSVC_TLS_CERT_FILE", &c.TLSCertFile)
-	text("AGENTSVC_TLS_KEY_FILE", &c.TLSKeyFile)
-	text("AGENTSVC_TLS_CLIENT_CA_FILE", &c.TLSClientCAFile)
-	text("AGENTSVC_OIDC_ISSUER", &c.OIDCIssuer)
-	text("AGENTSVC_OIDC_AUDIENCE", &c.OIDCAudience)
-	text("AGENTSVC_OIDC_FILE", &c.OIDCFile)
-	text("AGENTSVC_SEAL_KEYS_FILE", &c.SealKeysFile)
+	for name, to := range map[string]*string{
+		"DATABASE_URL":                &c.DatabaseURL,
+		"DIGITALOCEAN_TOKEN":          &c.Token,
+		"DIGITALOCEAN_TOKEN_FILE":     &c.TokenFile,
+		"AGENTSVC_ACCOUNTS_DIR":       &c.AccountsDir,
+		"AGENTSVC_UPSTREAM_URL":       &c.UpstreamURL,
+		"AGENTSVC_LISTEN":             &c.Listen,
+		"AGENTSVC_TLS_CERT_FILE":      &c.TLSCertFile,
+		"AGENTSVC_TLS_KEY_FILE":       &c.TLSKeyFile,
+		"AGENTSVC_TLS_CLIENT_CA_FILE": &c.TLSClientCAFile,
+		"AGENTSVC_OIDC_ISSUER":        &c.OIDCIssuer,
+		"AGENTSVC_OIDC_AUDIENCE":      &c.OIDCAudience,
+		"AGENTSVC_OIDC_FILE":          &c.OIDCFile,
+		"AGENTSVC_SEAL_KEYS_FILE":     &c.SealKeysFile,
+	} {
+		text(name, to)
+	}
 	number("AGENTSVC_RATE_PER_MINUTE", &c.PerMinute)
 	number("AGENTSVC_RATE_PER_HOUR", &c.PerHour)
 	duration("AGENTSVC_RATE_MINUTE_WINDOW", &c.MinuteWindow)
