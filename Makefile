@@ -99,8 +99,9 @@ chaos: ## Kill, break and restart everything for some minutes under 2,000 change
 	CHAOS=long CHAOS_SEED=$(SEED) CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -run '^TestChaos$$' -count=1 -v -timeout 6m ./e2e
 
 .PHONY: bench
-bench: ## Measure changes against the simulator, the queue beside river, and the mapping beside vanguard
+bench: ## Measure changes against the simulator, what identity costs, the queue beside river, and the mapping beside vanguard
 	$(GO) run ./bench/mutations
+	$(GO) run ./bench/auth
 	cd bench/queue && $(GO) run -mod=mod .  # modules of their own, which follow ours
 	cd bench/mapping && $(GO) run -mod=mod .
 

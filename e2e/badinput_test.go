@@ -277,8 +277,10 @@ func (w wrongly) strangers(t *testing.T) {
 			t.Fatal(err)
 		}
 		run(t, environment("DATABASE_URL="+w.database), "token", "revoke", id, "--reason", "it was seen in a chat")
-		_, err := s.as(t, token).teams.WhoAmI(t.Context(), &pb.WhoAmIRequest{})
-		wantCode(t, err, connect.CodeUnauthenticated)
+		await(t, "the token is refused", func() bool {
+			_, err := s.as(t, token).teams.WhoAmI(t.Context(), &pb.WhoAmIRequest{})
+			return connect.CodeOf(err) == connect.CodeUnauthenticated
+		})
 		before["audit events"] += 2 // made and revoked
 	})
 	w.nothingWritten(t, before)

@@ -29,6 +29,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/history"
+	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
 	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
@@ -61,6 +62,7 @@ type app struct {
 	store    *db.Store
 	engines  []*operation.Engine
 	mirrors  []*mirror.Mirror
+	callers  *identity.Authenticator
 	guard    *access.Guard
 	sealing  *sealing
 	server   *service.Server
@@ -68,8 +70,9 @@ type app struct {
 	listener net.Listener
 }
 
-// authenticator tells who a token speaks for; "agentsvc dev" has one of its own.
-type authenticator func(*db.Store) service.Authenticator
+// authenticator tells who a token speaks for; "agentsvc dev" knows others besides those
+// that are known.
+type authenticator func(store *db.Store, known *identity.Authenticator) service.Authenticator
 
 // runApp serves until ctx is done, then stops in order: no new calls, calls under
 // way, workers, database. started is called once calls are taken.
@@ -133,15 +136,16 @@ func wire(
 	copied := mirror.NewAccounts(lost, a.mirrors[0], a.mirrors[1:]...)
 	past := history.New(store, copied, tokens)
 	engines := operation.NewAccounts(a.engines[0], a.engines[1:]...)
-	if cfg.TLSCertFile != "" {
-		certificate, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the TLS certificate: %w", err)
-		}
-		a.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	if a.tls, err = cfg.TLS(); err != nil {
+		return nil, err
 	}
 	events := audit.NewReader(store, tokens)
-	rights := service.Rights{Authenticator: auth(store), Guard: access.New(store, copied.Knows, log)}
+	issuers, err := cfg.Issuers()
+	if err != nil {
+		return nil, err
+	}
+	a.callers = identity.New(store, identity.Config{Issuers: issuers, Log: log})
+	rights := service.Rights{Authenticator: auth(store, a.callers), Guard: access.New(store, copied.Knows, log)}
 	a.guard = rights.Guard
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights, History: past}), service.Ours(
@@ -170,6 +174,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	defer stopWork()
 	workers, work := errgroup.WithContext(work)
 	workers.Go(func() error { return a.keepPartitions(work) })
+	workers.Go(func() error { return a.callers.Run(work) })
 	workers.Go(func() error { return a.guard.RunDenials(work) })
 	workers.Go(func() error { warnOfOwnership(work, a.store, a.log); return nil })
 	a.sealing.start(work, workers)

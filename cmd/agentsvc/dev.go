@@ -205,10 +205,10 @@ func devKeys(dir string, cfg *config.Config) error {
 }
 
 // devTokens are callers whose tokens are their names.
-func devTokens(store *db.Store) service.Authenticator {
+func devTokens(store *db.Store, known *identity.Authenticator) service.Authenticator {
 	subjects := make(map[string]string)
 	for _, p := range demoPeople() {
 		subjects[p.token] = p.subject
 	}
-	return identity.NewFixed(store, subjects, identity.NewAuthenticator(store))
+	return identity.NewFixed(store, subjects, known)
 }

@@ -21,8 +21,8 @@ func runServe(ctx context.Context, args []string, getenv func(string) string, st
 		return fmt.Errorf("the configuration is wrong:\n%w", err)
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
-	return runApp(ctx, cfg, serviceTokens, log, stdout, nil)
+	return runApp(ctx, cfg, knownCallers, log, stdout, nil)
 }
 
-// serviceTokens are the callers of production.
-func serviceTokens(store *db.Store) service.Authenticator { return identity.NewAuthenticator(store) }
+// knownCallers are the callers of production.
+func knownCallers(_ *db.Store, known *identity.Authenticator) service.Authenticator { return known }

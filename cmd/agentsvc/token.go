@@ -20,7 +20,8 @@ import (
 //nolint:gosec // a usage text, not a credential
 const tokenUsage = `Usage:
   agentsvc token create --name SERVICE [--team TEAM --role viewer|operator|owner] [--platform auditor|admin]
-                        [--expires 90d] [--create-team] [--reason WHY]
+                        [--expires 90d] [--create-team] [--may-act-for-others[=false]] [--reason WHY]
+  agentsvc token certificate --san NAME --name SERVICE …   as create, for who shows a client certificate of that name
   agentsvc token list
   agentsvc token revoke ID [--reason WHY]
 
@@ -33,7 +34,9 @@ Roles are the service's: they hold for its other tokens too.
 func runToken(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	commands := databaseCommands{
 		name: "token", usage: tokenUsage,
-		all: map[string]databaseCommand{"create": tokenCreate, "list": tokenList, "revoke": tokenRevoke},
+		all: map[string]databaseCommand{
+			"create": tokenCreate, "certificate": tokenCertificate, "list": tokenList, "revoke": tokenRevoke,
+		},
 	}
 	return commands.run(ctx, args, getenv, stdout, stderr)
 }
@@ -44,51 +47,90 @@ func tokenFlags(name string, stderr io.Writer) *flag.FlagSet {
 	return flags
 }
 
-func tokenCreate(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {
-	flags := tokenFlags("create", stderr)
-	name := flags.String("name", "", "name of the `service` that will use the token")
-	team := flags.String("team", "", "`team` that the service belongs to")
-	role := flags.String("role", "", "its `role` there: viewer, operator or owner")
-	platform := flags.String("platform", "", "platform `role`: auditor or admin; left as it is when not given")
-	expires := flags.String("expires", "90d", "`time` until it expires, such as 720h or 30d; 366d at the most")
-	createTeam := flags.Bool("create-team", false, "make the team if there is none of that name")
-	reason := flags.String("reason", "", "`why`, for the audit history")
-	if err := flags.Parse(args); err != nil {
-		return err
+// serviceFlags say what a service may do.
+type serviceFlags struct {
+	flags *flag.FlagSet
+
+	name, team, role, platform, reason *string
+	createTeam, mayAct                 *bool
+}
+
+func newServiceFlags(command string, stderr io.Writer) serviceFlags {
+	flags := tokenFlags(command, stderr)
+	return serviceFlags{
+		flags:      flags,
+		name:       flags.String("name", "", "name of the `service`"),
+		team:       flags.String("team", "", "`team` that the service belongs to"),
+		role:       flags.String("role", "", "its `role` there: viewer, operator or owner"),
+		platform:   flags.String("platform", "", "platform `role`: auditor or admin; left as it is when not given"),
+		createTeam: flags.Bool("create-team", false, "make the team if there is none of that name"),
+		mayAct: flags.Bool("may-act-for-others", false, "let the service name the person it acts for; left as it is when not given, "+
+			"taken away by --may-act-for-others=false"),
+		reason: flags.String("reason", "", "`why`, for the audit history"),
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("%q: nothing is expected after the flags", flags.Arg(0))
+}
+
+// parse reads them into what is to be made, all but the lifetime.
+func (f serviceFlags) parse(args []string) (identity.TokenSpec, error) {
+	if err := f.flags.Parse(args); err != nil {
+		return identity.TokenSpec{}, err
 	}
-	spec := identity.TokenSpec{Service: *name, Team: *team}
-	var err error
-	if spec.Lifetime, err = parseLifetime(*expires); err != nil {
-		return err
+	if f.flags.NArg() > 0 {
+		return identity.TokenSpec{}, fmt.Errorf("%q: nothing is expected after the flags", f.flags.Arg(0))
 	}
-	number, err := enumValue(pb.Role_value, "ROLE_", "--role", *role)
+	spec := identity.TokenSpec{Service: *f.name, Team: *f.team}
+	number, err := enumValue(pb.Role_value, "ROLE_", "--role", *f.role)
 	if err != nil {
-		return err
+		return spec, err
 	}
 	spec.Role = pb.Role(number)
-	if number, err = enumValue(pb.PlatformRole_value, "PLATFORM_ROLE_", "--platform", *platform); err != nil {
-		return err
+	if number, err = enumValue(pb.PlatformRole_value, "PLATFORM_ROLE_", "--platform", *f.platform); err != nil {
+		return spec, err
 	}
 	spec.Platform = pb.PlatformRole(number)
+	f.flags.Visit(func(given *flag.Flag) {
+		if given.Name == "may-act-for-others" {
+			spec.MayActForOthers = f.mayAct
+		}
+	})
+	return spec, nil
+}
 
-	var token identity.NewToken
+// store makes the service, and writes into the history that it did.
+func (f serviceFlags) store(
+	ctx context.Context, store *db.Store, makes func(*db.Queries) (identity.NewToken, audit.Event, error),
+) (token identity.NewToken, err error) {
 	err = store.Tx(ctx, db.Durable, func(q *db.Queries) error {
-		if *createTeam && *team != "" {
-			if _, err := q.UpsertTeam(ctx, *team); err != nil {
-				return fmt.Errorf("making team %q: %w", *team, err)
+		if *f.createTeam && *f.team != "" {
+			if _, err := q.UpsertTeam(ctx, *f.team); err != nil {
+				return fmt.Errorf("making team %q: %w", *f.team, err)
 			}
 		}
 		var err error
-		if token, err = identity.CreateToken(ctx, q, spec); err != nil {
+		var event audit.Event
+		if token, event, err = makes(q); err != nil {
 			return err
 		}
-		event := tokenEvent(pb.Action_ACTION_CREATE, "create", spec.Service+"/"+token.ID, *reason)
 		event.Team = token.Team
 		event.Parent = audit.Ref{Kind: "principal", UUID: &token.Principal}
 		return audit.Record(ctx, q, event)
+	})
+	return token, err
+}
+
+func tokenCreate(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {
+	flags := newServiceFlags("create", stderr)
+	expires := flags.flags.String("expires", "90d", "`time` until it expires, such as 720h or 30d; 366d at the most")
+	spec, err := flags.parse(args)
+	if err != nil {
+		return err
+	}
+	if spec.Lifetime, err = parseLifetime(*expires); err != nil {
+		return err
+	}
+	token, err := flags.store(ctx, store, func(q *db.Queries) (identity.NewToken, audit.Event, error) {
+		made, err := identity.CreateToken(ctx, q, spec)
+		return made, tokenEvent(pb.Action_ACTION_CREATE, "create", spec.Service+"/"+made.ID, *flags.reason), err
 	})
 	if err != nil {
 		return err
@@ -97,6 +139,25 @@ func tokenCreate(ctx context.Context, store *db.Store, args []string, stdout, st
 	fmt.Fprintf(stderr, "Token %s of service %s, good until %s. It is not shown again.\n",
 		token.ID, spec.Service, token.Expires.UTC().Format(time.RFC3339))
 	return nil
+}
+
+// tokenCertificate has a service known by its certificates instead of a token.
+func tokenCertificate(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {
+	flags := newServiceFlags("certificate", stderr)
+	san := flags.flags.String("san", "", "`name` in its certificates: a SPIFFE id or a DNS name")
+	spec, err := flags.parse(args)
+	if err != nil {
+		return err
+	}
+	_, err = flags.store(ctx, store, func(q *db.Queries) (identity.NewToken, audit.Event, error) {
+		made, err := identity.TrustCertificate(ctx, q, spec, *san)
+		return made, tokenEvent(pb.Action_ACTION_CREATE, "certificate", spec.Service+"/"+*san, *flags.reason), err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "certificates of %s are those of service %s\n", *san, spec.Service)
+	return err
 }
 
 func tokenList(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {
@@ -108,16 +169,19 @@ func tokenList(ctx context.Context, store *db.Store, args []string, stdout, stde
 		return db.Classify(err)
 	}
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tSERVICE\tCREATED\tEXPIRES\tREVOKED")
+	fmt.Fprintln(table, "ID\tSERVICE\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
 	for _, t := range tokens {
-		revoked := "-"
-		if t.Revoked != nil {
-			revoked = t.Revoked.UTC().Format(time.RFC3339)
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, t.Service,
-			t.Created.UTC().Format(time.RFC3339), t.Expires.UTC().Format(time.RFC3339), revoked)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Service, stamp(&t.Created), stamp(&t.Expires), stamp(t.LastUsed), stamp(t.Revoked))
 	}
 	return table.Flush()
+}
+
+// stamp is a time as tables show it.
+func stamp(at *time.Time) string {
+	if at == nil {
+		return "-"
+	}
+	return at.UTC().Format(time.RFC3339)
 }
 
 func tokenRevoke(ctx context.Context, store *db.Store, args []string, stdout, stderr io.Writer) error {

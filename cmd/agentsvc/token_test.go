@@ -41,7 +41,7 @@ func TestTokenFromCreateToRevoke(t *testing.T) {
 	}
 	secret := strings.TrimSpace(stdout)
 	id := strings.Split(secret, "_")[1]
-	caller, err := authenticator.Authenticate(t.Context(), secret)
+	caller, err := authenticator.Authenticate(t.Context(), identity.Credentials{Token: secret})
 	if err != nil || caller.Name != "bot" || !caller.SeesAll() || len(caller.Teams) != 1 || caller.Teams[0].Team != "payments" {
 		t.Fatalf("the token speaks for %+v, %v", caller, err)
 	}
@@ -54,7 +54,7 @@ func TestTokenFromCreateToRevoke(t *testing.T) {
 	if _, _, err = token(t, url, "revoke", id, "--reason", "leaked"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = authenticator.Authenticate(t.Context(), secret); err == nil {
+	if _, err = authenticator.Authenticate(t.Context(), identity.Credentials{Token: secret}); err == nil {
 		t.Error("a revoked token works")
 	}
 
@@ -81,7 +81,7 @@ func TestTokenMistakes(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no command":       {nil, "create, list, revoke"},
+		"no command":       {nil, "certificate, create, list, revoke"},
 		"unknown command":  {[]string{"make"}, `no "make"`},
 		"unknown team":     {[]string{"create", "--name", "bot", "--team", "nosuch", "--role", "owner"}, `no team "nosuch"`},
 		"unknown role":     {[]string{"create", "--name", "bot", "--team", "platform", "--role", "boss"}, `--role "boss"`},

@@ -26,6 +26,9 @@ const (
 	repeatsEvery = 20 * time.Second
 	// repeatsAtOnce is how many events one transaction writes.
 	repeatsAtOnce = 200
+	// through stands between a person and the service that acts for them, where denials are
+	// counted. No service has a space in its name.
+	through = " through "
 )
 
 // countDenial says whether a denial is the first of its caller, method and minute.
@@ -33,6 +36,9 @@ func countDenial(ctx context.Context, q *db.Queries, e audit.Event) (first bool,
 	caller := e.Actor
 	if e.PrincipalID != nil {
 		caller = e.PrincipalID.String()
+	}
+	if e.ActingService != nil { // what a service is denied for somebody is counted by itself
+		caller += through + *e.ActingService
 	}
 	n, err := q.CountDenial(ctx, dbsql.CountDenialParams{
 		Caller: caller, Method: e.Method, Actor: e.Actor, PrincipalID: e.PrincipalID, TeamID: e.Team,
@@ -94,8 +100,12 @@ func tellRepeats(ctx context.Context, q *db.Queries, row dbsql.Denial) error {
 	if err != nil {
 		return fmt.Errorf("writing how often something was denied: %w", err)
 	}
+	var acting *string
+	if _, service, ok := strings.Cut(row.Caller, through); ok && row.PrincipalID != nil {
+		acting = &service
+	}
 	return audit.Record(ctx, q, audit.Event{
-		Actor: row.Actor, PrincipalID: row.PrincipalID, Team: row.TeamID, Method: row.Method,
+		Actor: row.Actor, PrincipalID: row.PrincipalID, ActingService: acting, Team: row.TeamID, Method: row.Method,
 		Action:  pb.Action(pb.Action_value["ACTION_"+row.Action]),
 		Outcome: pb.AuditEvent_OUTCOME_DENIED, Origin: pb.AuditEvent_ORIGIN_API,
 		ErrorReason:  pb.ErrorReason(pb.ErrorReason_value[row.ErrorReason]),

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 )
 
@@ -53,6 +54,7 @@ func AppendCanonical(dst []byte, e dbsql.AuditEvent) []byte {
 	dst = appendJSON(dst, `,"request":`, e.Request)
 	dst = appendJSON(dst, `,"before":`, e.Before)
 	dst = appendJSON(dst, `,"after":`, e.After)
+	dst = appendText(dst, `,"acting_service":`, db.OrEmpty(e.ActingService))
 	return append(dst, '}')
 }
 

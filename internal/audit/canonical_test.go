@@ -26,6 +26,7 @@ func wholeEvent() dbsql.AuditEvent {
 		Outcome: "SUCCEEDED", Origin: "API", OperationID: &id, VendorRequestID: "v", RequestID: "q", ClientAddress: "192.0.2.1",
 		UserAgent: "ua", ErrorReason: "NOT_FOUND", ErrorMessage: "e",
 		Request: []byte(`{"a": 1}`), Before: []byte(`{"b": [1, 2]}`), After: []byte(`{"c": null}`),
+		ActingService: new("console"),
 	}
 }
 
@@ -38,7 +39,9 @@ func TestTheCanonicalFormIsFixed(t *testing.T) {
 		`"parent_kind":"workspace","parent_uuid":"ID","parent_name":"é `+"\u2028"+` <&>","reason":"r","outcome":"SUCCEEDED","origin":"API",`+
 		`"operation_id":"ID","vendor_request_id":"v","request_id":"q","client_address":"192.0.2.1","user_agent":"ua",`+
 		`"error_reason":"NOT_FOUND","error_message":"e","request":{"a": 1},"before":{"b": [1, 2]},"after":{"c": null}}`, "ID", id)
-	got := audit.AppendCanonical(nil, wholeEvent())
+	older := wholeEvent()
+	older.ActingService = nil // its column came later
+	got := audit.AppendCanonical(nil, older)
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -47,6 +50,9 @@ func TestTheCanonicalFormIsFixed(t *testing.T) {
 	}
 	if at, is := audit.CanonicalKey(got); at != "2026-11-02T04:06:07.000089Z" || is != id {
 		t.Errorf("the key is %s %s", at, is)
+	}
+	if diff := cmp.Diff(strings.TrimSuffix(want, "}")+`,"acting_service":"console"}`, string(audit.AppendCanonical(nil, wholeEvent()))); diff != "" {
+		t.Errorf("with what came later (-want +got):\n%s", diff)
 	}
 	var object map[string]any
 	if err := json.Unmarshal(got, &object); err != nil || object["resource_name"] != wholeEvent().ResourceName {

@@ -34,6 +34,7 @@ func columns(rows []dbsql.InsertAuditEventParams) dbsql.InsertAuditEventsParams 
 		c.Requests = append(c.Requests, r.Request)
 		c.Befores = append(c.Befores, r.Before)
 		c.Afters = append(c.Afters, r.After)
+		c.ActingServices = append(c.ActingServices, db.OrEmpty(r.ActingService))
 	}
 	return c
 }

@@ -49,7 +49,7 @@ type csvFormat struct{}
 func (csvFormat) header() []byte {
 	return []byte("id,time,actor,principal_id,team,action,method,resource_kind,resource_uuid,resource_name,parent_kind,parent_uuid,parent_name," +
 		"reason,outcome,origin,operation_id,vendor_request_id,request_id,client_address,user_agent,error_reason,error_message," +
-		"request,before,after\r\n")
+		"request,before,after,acting_service\r\n")
 }
 
 func (csvFormat) appendLine(dst []byte, line *db.AuditLine, teams map[uuid.UUID]string) []byte {
@@ -61,6 +61,7 @@ func (csvFormat) appendLine(dst []byte, line *db.AuditLine, teams map[uuid.UUID]
 		e.Actor, text(e.PrincipalID), teamName(teams, e.TeamID), e.Action, e.Method, e.ResourceKind, text(e.ResourceUUID), e.ResourceName,
 		e.ParentKind, text(e.ParentUUID), e.ParentName, e.Reason, e.Outcome, e.Origin, text(e.OperationID), e.VendorRequestID,
 		e.RequestID, e.ClientAddress, e.UserAgent, e.ErrorReason, e.ErrorMessage, string(e.Request), string(e.Before), string(e.After),
+		db.OrEmpty(e.ActingService),
 	} {
 		dst = appendCell(append(dst, ','), cell)
 	}

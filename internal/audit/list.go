@@ -115,6 +115,7 @@ func toProto(row db.AuditRow) (*pb.AuditEvent, error) {
 		Before:          before,
 		After:           after,
 		Changes:         changed,
+		ActingService:   db.OrEmpty(row.ActingService),
 	}, nil
 }
 

@@ -51,6 +51,8 @@ type ocsfEvent struct {
 
 type ocsfActor struct {
 	User ocsfUser `json:"user"`
+	// InvokedBy is the service that acted on behalf of the user.
+	InvokedBy string `json:"invoked_by,omitempty"`
 }
 
 type ocsfUser struct {
@@ -142,7 +144,7 @@ func newOCSFEvent(line *db.AuditLine, teams map[uuid.UUID]string) ocsfEvent {
 		ActivityID: activity, ActivityName: activityName, CategoryUID: ocsfCategory, CategoryName: "Application Activity",
 		ClassUID: ocsfClass, ClassName: "API Activity", TypeUID: ocsfClass*100 + activity, Time: e.RecordedAt.UnixMilli(),
 		SeverityID: severity, StatusID: status, Status: capital(e.Outcome), StatusCode: e.ErrorReason, StatusDetail: e.ErrorMessage,
-		Message: e.Reason, Actor: ocsfActor{User: ocsfUser{Name: e.Actor, UID: text(e.PrincipalID)}},
+		Message: e.Reason, Actor: ocsfActor{User: ocsfUser{Name: e.Actor, UID: text(e.PrincipalID)}, InvokedBy: db.OrEmpty(e.ActingService)},
 		API: ocsfAPI{Operation: e.Method}, SrcEndpoint: ocsfEndpoint{IP: e.ClientAddress},
 		Metadata: ocsfMetadata{
 			Version: ocsfVersion, UID: e.ID.String(), CorrelationUID: text(e.OperationID), Sequence: line.Index,

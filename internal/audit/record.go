@@ -24,15 +24,17 @@ type Event struct {
 	// Actor is who acted; see [By] for callers.
 	Actor       string
 	PrincipalID *uuid.UUID
-	Team        *uuid.UUID
-	Action      pb.Action
-	Method      string
-	Resource    Ref
-	Parent      Ref
-	Reason      string
-	Outcome     pb.AuditEvent_Outcome
-	Origin      pb.AuditEvent_Origin
-	Operation   *uuid.UUID
+	// ActingService acted on behalf of the actor; nil where nobody came between.
+	ActingService *string
+	Team          *uuid.UUID
+	Action        pb.Action
+	Method        string
+	Resource      Ref
+	Parent        Ref
+	Reason        string
+	Outcome       pb.AuditEvent_Outcome
+	Origin        pb.AuditEvent_Origin
+	Operation     *uuid.UUID
 	// VendorRequestID is the vendor's id of the request that made the change.
 	VendorRequestID string
 	RequestID       string
@@ -58,6 +60,10 @@ func (e Event) By(c identity.Caller) Event {
 	e.Actor, e.RequestID, e.ClientAddress, e.UserAgent = c.Name, c.RequestID, c.Address, c.UserAgent
 	if c.PrincipalID != uuid.Nil {
 		e.PrincipalID = &c.PrincipalID
+	}
+	e.ActingService = nil
+	if c.ActingService != "" {
+		e.ActingService = &c.ActingService
 	}
 	return e
 }
@@ -110,7 +116,7 @@ func (e Event) row() (dbsql.InsertAuditEventParams, error) {
 		Reason: e.Reason, Outcome: trim(e.Outcome.String(), "OUTCOME_"), Origin: trim(e.Origin.String(), "ORIGIN_"),
 		OperationID: e.Operation, VendorRequestID: e.VendorRequestID, RequestID: e.RequestID,
 		ClientAddress: e.ClientAddress, UserAgent: e.UserAgent, ErrorReason: reason, ErrorMessage: e.ErrorMessage,
-		Request: request, Before: e.Before, After: e.After,
+		Request: request, Before: e.Before, After: e.After, ActingService: e.ActingService,
 	}, nil
 }
 

@@ -30,6 +30,13 @@ type Config struct {
 	// TLSCertFile and TLSKeyFile (AGENTSVC_TLS_CERT_FILE, AGENTSVC_TLS_KEY_FILE) turn on
 	// TLS; without them the port speaks HTTP/1.1 and h2c.
 	TLSCertFile, TLSKeyFile string
+	// TLSClientCAFile (AGENTSVC_TLS_CLIENT_CA_FILE) holds the authorities whose certificates
+	// services may show instead of a token; "": none are asked for.
+	TLSClientCAFile string
+	// OIDCIssuer and OIDCAudience (AGENTSVC_OIDC_ISSUER, AGENTSVC_OIDC_AUDIENCE) are one
+	// OIDC provider whose tokens are believed, and whom they must be meant for. Several, and
+	// what their groups may do, are in OIDCFile (AGENTSVC_OIDC_FILE).
+	OIDCIssuer, OIDCAudience, OIDCFile string
 	// SealKeysFile (AGENTSVC_SEAL_KEYS_FILE) holds the keys that seal secrets in the
 	// queue: "<id> <32 bytes in base64>" a line, the one that seals first. Required.
 	SealKeysFile string
@@ -117,15 +124,23 @@ func Read(args []string, getenv func(string) string, flags *flag.FlagSet) (Confi
 			*to = d
 		}
 	}
-	text("DATABASE_URL", &c.DatabaseURL)
-	text("DIGITALOCEAN_TOKEN", &c.Token)
-	text("DIGITALOCEAN_TOKEN_FILE", &c.TokenFile)
-	text("AGENTSVC_ACCOUNTS_DIR", &c.AccountsDir)
-	text("AGENTSVC_UPSTREAM_URL", &c.UpstreamURL)
-	text("AGENTSVC_LISTEN", &c.Listen)
-	text("AGENTSVC_TLS_CERT_FILE", &c.TLSCertFile)
-	text("AGENTSVC_TLS_KEY_FILE", &c.TLSKeyFile)
-	text("AGENTSVC_SEAL_KEYS_FILE", &c.SealKeysFile)
+	for name, to := range map[string]*string{
+		"DATABASE_URL":                &c.DatabaseURL,
+		"DIGITALOCEAN_TOKEN":          &c.Token,
+		"DIGITALOCEAN_TOKEN_FILE":     &c.TokenFile,
+		"AGENTSVC_ACCOUNTS_DIR":       &c.AccountsDir,
+		"AGENTSVC_UPSTREAM_URL":       &c.UpstreamURL,
+		"AGENTSVC_LISTEN":             &c.Listen,
+		"AGENTSVC_TLS_CERT_FILE":      &c.TLSCertFile,
+		"AGENTSVC_TLS_KEY_FILE":       &c.TLSKeyFile,
+		"AGENTSVC_TLS_CLIENT_CA_FILE": &c.TLSClientCAFile,
+		"AGENTSVC_OIDC_ISSUER":        &c.OIDCIssuer,
+		"AGENTSVC_OIDC_AUDIENCE":      &c.OIDCAudience,
+		"AGENTSVC_OIDC_FILE":          &c.OIDCFile,
+		"AGENTSVC_SEAL_KEYS_FILE":     &c.SealKeysFile,
+	} {
+		text(name, to)
+	}
 	number("AGENTSVC_RATE_PER_MINUTE", &c.PerMinute)
 	number("AGENTSVC_RATE_PER_HOUR", &c.PerHour)
 	duration("AGENTSVC_RATE_MINUTE_WINDOW", &c.MinuteWindow)
@@ -182,6 +197,9 @@ func (c Config) validate() error {
 	wrong(c.Token != "" && c.TokenFile != "", "both DIGITALOCEAN_TOKEN and DIGITALOCEAN_TOKEN_FILE are set: choose one")
 	wrong(c.SealKeysFile == "", "AGENTSVC_SEAL_KEYS_FILE is not set: name a file with a line \"<id> <32 random bytes in base64>\"")
 	wrong((c.TLSCertFile == "") != (c.TLSKeyFile == ""), "AGENTSVC_TLS_CERT_FILE and AGENTSVC_TLS_KEY_FILE go together")
+	wrong(c.TLSClientCAFile != "" && c.TLSCertFile == "", "AGENTSVC_TLS_CLIENT_CA_FILE takes AGENTSVC_TLS_CERT_FILE and AGENTSVC_TLS_KEY_FILE")
+	wrong((c.OIDCIssuer == "") != (c.OIDCAudience == ""), "AGENTSVC_OIDC_ISSUER and AGENTSVC_OIDC_AUDIENCE go together")
+	wrong(c.OIDCIssuer != "" && c.OIDCFile != "", "both AGENTSVC_OIDC_ISSUER and AGENTSVC_OIDC_FILE are set: choose one")
 	upstream, err := url.Parse(c.UpstreamURL)
 	wrong(err != nil || upstream.Host == "", "AGENTSVC_UPSTREAM_URL=%q is not a URL", c.UpstreamURL)
 	wrong(c.PerMinute < 1 || c.PerHour < 1, "AGENTSVC_RATE_PER_MINUTE and AGENTSVC_RATE_PER_HOUR must be at least 1")

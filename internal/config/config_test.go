@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/config"
 )
 
@@ -172,5 +175,102 @@ func TestAFileForEachFurtherAccount(t *testing.T) {
 	}
 	if err != nil && strings.Contains(err.Error(), "token-c") {
 		t.Errorf("a token is in the error: %v", err)
+	}
+}
+
+// issuersFile is a file that AGENTSVC_OIDC_FILE names.
+func issuersFile(t *testing.T, text string) config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "issuers.json")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := complete()
+	env["AGENTSVC_OIDC_FILE"] = path
+	cfg, err := read(t, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestIssuersOfAFile(t *testing.T) {
+	t.Parallel()
+	got, err := issuersFile(t, `{"issuers": [
+		{"issuer": "https://login.example.com", "audience": "agentsvc", "grants": [
+			{"group": "payments-ops", "team": "payments", "role": "operator"},
+			{"group": "audit", "platform_role": "AUDITOR"}]},
+		{"issuer": "http://127.0.0.1:9000", "audience": "dev", "groups_claim": "realm_access.roles"}]}`).Issuers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []config.Issuer{
+		{URL: "https://login.example.com", Audience: "agentsvc", GroupsClaim: "groups", Grants: []config.Grant{
+			{Group: "payments-ops", Team: "payments", Role: pb.Role_ROLE_OPERATOR},
+			{Group: "audit", Platform: pb.PlatformRole_PLATFORM_ROLE_AUDITOR},
+		}},
+		{URL: "http://127.0.0.1:9000", Audience: "dev", GroupsClaim: "realm_access.roles"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("issuers (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneIssuerOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	env := complete()
+	env["AGENTSVC_OIDC_ISSUER"], env["AGENTSVC_OIDC_AUDIENCE"] = "https://login.example.com", "agentsvc"
+	cfg, err := read(t, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := cfg.Issuers()
+	if err != nil || len(got) != 1 || got[0].URL != "https://login.example.com" || got[0].Audience != "agentsvc" || got[0].GroupsClaim != "groups" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	env["AGENTSVC_OIDC_FILE"], env["AGENTSVC_OIDC_AUDIENCE"], env["AGENTSVC_TLS_CLIENT_CA_FILE"] = "/file", "", "/ca"
+	_, err = read(t, env)
+	for _, says := range []string{"AGENTSVC_OIDC_AUDIENCE go together", "choose one", "AGENTSVC_TLS_CLIENT_CA_FILE takes"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v says nothing of %q", err, says)
+		}
+	}
+	if got, err := (config.Config{}).Issuers(); err != nil || got != nil {
+		t.Errorf("of nothing: %v, %v", got, err)
+	}
+}
+
+func TestIssuersThatAreWrongAreToldWhole(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		text string
+		says []string
+	}{
+		"all at once": {
+			`{"issuers": [
+				{"issuer": "http://login.example.com", "audience": "", "grants": [{"group": "", "team": "payments"}, {"group": "a"}, {"group": "b", "role": "owner"}]},
+				{"issuer": "login", "audience": "x", "grants": [{"group": "c", "team": "t", "role": "owner", "platform_role": "admin"}, {"group": "d", "team": "t", "role": "boss"}]},
+				{"issuer": "http://login.example.com", "audience": "y"}]}`,
+			[]string{
+				"must be https", "no audience", "a grant has no group", `group "": a team and a role`, `group "a": a grant is either`,
+				`group "b": a team and a role`, `issuer "login": is not a URL`, `group "c": a grant is either`, `no role "boss"`, "there twice",
+			},
+		},
+		"a misspelt field":   {`{"issuers": [{"issuer": "https://a", "audience": "a", "grant": []}]}`, []string{`unknown field "grant"`}},
+		"no JSON":            {`issuers:`, []string{"AGENTSVC_OIDC_FILE"}},
+		"something after it": {`{"issuers": [{"issuer": "https://a", "audience": "a"}]} {}`, []string{"something follows"}},
+		"no issuers":         {`{}`, []string{"names no issuers"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := issuersFile(t, tc.text).Issuers()
+			for _, says := range tc.says {
+				if err == nil || !strings.Contains(err.Error(), says) {
+					t.Errorf("error %v\nsays nothing of %q", err, says)
+				}
+			}
+		})
+	}
+	if _, err := (config.Config{OIDCFile: "/nosuch/file"}).Issuers(); err == nil {
+		t.Error("a file that is not there is passed over")
 	}
 }

@@ -31,6 +31,7 @@ func AuditSchema() *listing.Schema {
 			teamField(),
 			{Name: "actor", Type: listing.Text, SQL: "x.actor"},
 			{Name: "principal_id", Type: listing.ID, SQL: "x.principal_id"},
+			{Name: "acting_service", Type: listing.Text, SQL: "coalesce(x.acting_service, '')"},
 			listing.EnumField("action", "x.action", pb.Action(0).Descriptor().Values()),
 			listing.EnumField("outcome", "x.outcome", pb.AuditEvent_Outcome(0).Descriptor().Values()),
 			listing.EnumField("origin", "x.origin", pb.AuditEvent_Origin(0).Descriptor().Values()),
@@ -69,7 +70,7 @@ func auditColumns() []string {
 		"id", "recorded_at", "actor", "principal_id", "team_id", "action", "method", "resource_kind", "resource_uuid",
 		"resource_name", "parent_kind", "parent_uuid", "parent_name", "reason", "outcome", "origin", "operation_id",
 		"vendor_request_id", "request_id", "client_address", "user_agent", "error_reason", "error_message",
-		"request", "before", "after",
+		"request", "before", "after", "acting_service",
 	}
 }
 

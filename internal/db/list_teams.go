@@ -104,14 +104,15 @@ func (s *Store) ListMembers(ctx context.Context, team uuid.UUID, page listing.Pa
 
 // TokenRow is a token of a service as lists show it.
 type TokenRow struct {
-	ID        string
-	TeamID    uuid.UUID
-	Team      string
-	Service   string
-	CreatedAt time.Time
-	ExpiresAt time.Time
-	RevokedAt *time.Time
-	Keys      []string
+	ID         string
+	TeamID     uuid.UUID
+	Team       string
+	Service    string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	RevokedAt  *time.Time
+	LastUsedAt *time.Time
+	Keys       []string
 }
 
 // SortKeys are the row's place in the page's order.
@@ -136,9 +137,9 @@ func TokenSchema() *listing.Schema {
 // is one.
 func (s *Store) ListServiceTokens(ctx context.Context, team uuid.UUID, page listing.Page) ([]TokenRow, error) {
 	l := list{
-		table: "(SELECT p.team_id, t.id, p.name AS service, t.created_at, t.expires_at, t.revoked_at" +
+		table: "(SELECT p.team_id, t.id, p.name AS service, t.created_at, t.expires_at, t.revoked_at, t.last_used_at" +
 			" FROM service_tokens t JOIN principals p ON p.id = t.principal_id)",
-		columns: []string{"team_id", "id", "service", "created_at", "expires_at", "revoked_at"},
+		columns: []string{"team_id", "id", "service", "created_at", "expires_at", "revoked_at", "last_used_at"},
 		args:    &listing.Args{},
 	}
 	tokens, err := rows[TokenRow](ctx, s, l.page(Visible{Teams: []uuid.UUID{team}}, page), l.args)

@@ -164,6 +164,14 @@ func OrNil(id *uuid.UUID) uuid.UUID {
 	return *id
 }
 
+// OrEmpty is a text, or the empty one for none: what arrays of texts have in its place.
+func OrEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
 // sqlState is the SQLSTATE of err, or "".
 func sqlState(err error) string {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {

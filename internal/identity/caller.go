@@ -14,9 +14,12 @@ type Caller struct {
 	// PrincipalID is their row; the zero UUID for the service itself.
 	PrincipalID uuid.UUID
 	// Name is an email address, or the name of a service.
-	Name     string
-	Service  bool
-	Platform pb.PlatformRole
+	Name    string
+	Service bool
+	// ActingService is the name of the service that acts on behalf of this person; "" if
+	// they call by themselves.
+	ActingService string
+	Platform      pb.PlatformRole
 	// Teams are ordered by name.
 	Teams []Membership
 	// Origin of the call, for the audit history.

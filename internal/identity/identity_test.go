@@ -53,7 +53,7 @@ func TestTokenSpeaksForItsService(t *testing.T) {
 	mustCreate(t, store, identity.TokenSpec{Service: "bot", Team: "search", Role: pb.Role_ROLE_VIEWER})
 	token := mustCreate(t, store, identity.TokenSpec{Service: "bot", Team: "payments", Role: pb.Role_ROLE_OWNER})
 
-	got, err := identity.NewAuthenticator(store).Authenticate(t.Context(), token.Secret)
+	got, err := identity.NewAuthenticator(store).Authenticate(t.Context(), identity.Credentials{Token: token.Secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestPlatformRoleStaysUnlessGiven(t *testing.T) {
 	mustCreate(t, store, identity.TokenSpec{Service: "ops", Platform: pb.PlatformRole_PLATFORM_ROLE_ADMIN})
 	second := mustCreate(t, store, identity.TokenSpec{Service: "ops", Team: "search", Role: pb.Role_ROLE_VIEWER})
 
-	got, err := identity.NewAuthenticator(store).Authenticate(t.Context(), second.Secret)
+	got, err := identity.NewAuthenticator(store).Authenticate(t.Context(), identity.Credentials{Token: second.Secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 	good := mustCreate(t, store, spec("good"))
 	other := mustCreate(t, store, spec("other"))
 	secretOf := func(token string) string { return strings.SplitN(token, "_", 3)[2] }
-	const unknown = "not known"
+	const unknown = "not accepted"
 	const disable = "UPDATE principals SET disabled_at = now() WHERE name = 'off'"
 	set := func(column, service string) string {
 		return "UPDATE service_tokens SET " + column + " = now() FROM principals p WHERE p.id = principal_id AND p.name = '" + service + "'"
@@ -119,15 +119,15 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"another token's secret":     {"ast_" + good.ID + "_" + secretOf(other.Secret), unknown, ""},
 		"an id with a character 0":   {"ast_\x00_x", unknown, ""},
 		"very long":                  {"ast_" + good.ID + "_" + strings.Repeat("x", 100_000), unknown, ""},
-		"expired":                    {mustCreate(t, store, spec("late")).Secret, "has expired", set("expires_at", "late")},
-		"revoked":                    {mustCreate(t, store, spec("gone")).Secret, "was revoked", set("revoked_at", "gone")},
-		"of a disabled service":      {mustCreate(t, store, spec("off")).Secret, "off is disabled", disable},
+		"expired":                    {mustCreate(t, store, spec("late")).Secret, unknown, set("expires_at", "late")},
+		"revoked":                    {mustCreate(t, store, spec("gone")).Secret, unknown, set("revoked_at", "gone")},
+		"of a disabled service":      {mustCreate(t, store, spec("off")).Secret, unknown, disable},
 		"expired, with wrong secret": {"ast_" + mustCreate(t, store, spec("late2")).ID + "_wrong", unknown, set("expires_at", "late2")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			exec(t, pool, tc.after)
 
-			got, err := identity.NewAuthenticator(store).Authenticate(t.Context(), tc.token)
+			got, err := identity.NewAuthenticator(store).Authenticate(t.Context(), identity.Credentials{Token: tc.token})
 
 			if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_UNAUTHENTICATED || !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("error %v, want UNAUTHENTICATED saying %q", err, tc.says)
@@ -154,7 +154,7 @@ func TestRevokedAtOnce(t *testing.T) {
 	store := db.New(dbtest.New(t))
 	token := mustCreate(t, store, identity.TokenSpec{Service: "bot", Platform: pb.PlatformRole_PLATFORM_ROLE_AUDITOR})
 	authenticator := identity.NewAuthenticator(store)
-	if _, err := authenticator.Authenticate(t.Context(), token.Secret); err != nil {
+	if _, err := authenticator.Authenticate(t.Context(), identity.Credentials{Token: token.Secret}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -162,7 +162,7 @@ func TestRevokedAtOnce(t *testing.T) {
 	if err != nil || id != token.ID {
 		t.Fatalf("revoked %q, error %v", id, err)
 	}
-	if _, err := authenticator.Authenticate(t.Context(), token.Secret); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_UNAUTHENTICATED {
+	if _, err := authenticator.Authenticate(t.Context(), identity.Credentials{Token: token.Secret}); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_UNAUTHENTICATED {
 		t.Errorf("the very next call: %v", err)
 	}
 	listed := list(t, store)
@@ -280,7 +280,7 @@ func TestFixedTokens(t *testing.T) {
 	subjects := map[string]string{"dev-owner": "owner", "dev-off": "off", "dev-nobody": "nobody"}
 	fixed := identity.NewFixed(store, subjects, identity.NewAuthenticator(store))
 
-	got, err := fixed.Authenticate(t.Context(), "dev-owner")
+	got, err := fixed.Authenticate(t.Context(), identity.Credentials{Token: "dev-owner"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,11 +288,11 @@ func TestFixedTokens(t *testing.T) {
 		len(got.Teams) != 1 || got.Teams[0].Role != pb.Role_ROLE_OWNER {
 		t.Errorf("caller %+v", got)
 	}
-	if got, err := fixed.Authenticate(t.Context(), service.Secret); err != nil || got.Name != "bot" || !got.SeesAll() {
+	if got, err := fixed.Authenticate(t.Context(), identity.Credentials{Token: service.Secret}); err != nil || got.Name != "bot" || !got.SeesAll() {
 		t.Errorf("a service token: %+v, %v", got, err)
 	}
 	for _, token := range []string{"dev-off", "dev-nobody", "dev-admin", ""} {
-		if _, err := fixed.Authenticate(t.Context(), token); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_UNAUTHENTICATED {
+		if _, err := fixed.Authenticate(t.Context(), identity.Credentials{Token: token}); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_UNAUTHENTICATED {
 			t.Errorf("token %q: %v", token, err)
 		}
 	}
@@ -305,13 +305,13 @@ func TestDatabaseAwayIsNotTheTokensFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	_, err = identity.NewAuthenticator(db.New(pool)).Authenticate(t.Context(), "ast_aaaaaaaaaaaa_x")
+	_, err = identity.NewAuthenticator(db.New(pool)).Authenticate(t.Context(), identity.Credentials{Token: "ast_aaaaaaaaaaaa_x"})
 	if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_DATABASE_UNAVAILABLE {
 		t.Errorf("error %v, want DATABASE_UNAVAILABLE", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err = identity.NewAuthenticator(db.New(pool)).Authenticate(ctx, "ast_aaaaaaaaaaaa_x"); !errors.Is(err, context.Canceled) {
+	if _, err = identity.NewAuthenticator(db.New(pool)).Authenticate(ctx, identity.Credentials{Token: "ast_aaaaaaaaaaaa_x"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the caller who left", err)
 	}
 }

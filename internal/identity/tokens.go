@@ -51,6 +51,8 @@ type TokenSpec struct {
 	Platform pb.PlatformRole
 	// Lifetime up to [MaxLifetime]; zero for [DefaultLifetime].
 	Lifetime time.Duration
+	// MayActForOthers lets the service name the person it acts for; nil leaves that as it is.
+	MayActForOthers *bool
 }
 
 // NewToken is a token just made. Secret is the whole token: it is not stored and
@@ -91,28 +93,9 @@ func CreateToken(ctx context.Context, q *db.Queries, spec TokenSpec) (NewToken, 
 	if spec.Lifetime == 0 {
 		spec.Lifetime = DefaultLifetime
 	}
-	var token NewToken
-	if spec.Team != "" {
-		team, err := q.TeamByName(ctx, spec.Team)
-		if db.NoRows(err) {
-			return NewToken{}, fmt.Errorf("there is no team %q", spec.Team)
-		}
-		if err != nil {
-			return NewToken{}, fmt.Errorf("looking for team %q: %w", spec.Team, err)
-		}
-		token.Team = &team.ID
-	}
-	var err error
-	if token.Principal, err = upsertService(ctx, q, spec); err != nil {
+	token, err := setUp(ctx, q, spec, dbsql.PrincipalBySubjectParams{Subject: spec.Service})
+	if err != nil {
 		return NewToken{}, err
-	}
-	if token.Team != nil {
-		err = q.UpsertMembership(ctx, dbsql.UpsertMembershipParams{
-			TeamID: *token.Team, PrincipalID: token.Principal, Role: strings.TrimPrefix(spec.Role.String(), "ROLE_"),
-		})
-		if err != nil {
-			return NewToken{}, fmt.Errorf("adding %s to team %s: %w", spec.Service, spec.Team, err)
-		}
 	}
 	id, secret := randomToken()
 	hash := sha256.Sum256([]byte(secret))
@@ -126,14 +109,48 @@ func CreateToken(ctx context.Context, q *db.Queries, spec TokenSpec) (NewToken, 
 	return token, nil
 }
 
+// setUp makes the service that is known as who, and its roles, as spec says.
+func setUp(ctx context.Context, q *db.Queries, spec TokenSpec, who dbsql.PrincipalBySubjectParams) (NewToken, error) {
+	var token NewToken
+	if spec.Team != "" {
+		team, err := q.TeamByName(ctx, spec.Team)
+		if db.NoRows(err) {
+			return NewToken{}, fmt.Errorf("there is no team %q", spec.Team)
+		}
+		if err != nil {
+			return NewToken{}, fmt.Errorf("looking for team %q: %w", spec.Team, err)
+		}
+		token.Team = &team.ID
+	}
+	var err error
+	if token.Principal, err = upsertService(ctx, q, spec, who); err != nil {
+		return NewToken{}, err
+	}
+	if token.Team != nil {
+		err = q.UpsertMembership(ctx, dbsql.UpsertMembershipParams{
+			TeamID: *token.Team, PrincipalID: token.Principal, Role: strings.TrimPrefix(spec.Role.String(), "ROLE_"),
+		})
+		if err != nil {
+			return NewToken{}, fmt.Errorf("adding %s to team %s: %w", spec.Service, spec.Team, err)
+		}
+	}
+	if spec.MayActForOthers != nil {
+		err = q.SetMayActForOthers(ctx, dbsql.SetMayActForOthersParams{ID: token.Principal, May: *spec.MayActForOthers})
+		if err != nil {
+			return NewToken{}, fmt.Errorf("saying whether %s may act for others: %w", spec.Service, err)
+		}
+	}
+	return token, nil
+}
+
 // upsertService answers the service's principal. One that was disabled stays so,
 // and is refused: a new token must not look as if it worked.
-func upsertService(ctx context.Context, q *db.Queries, spec TokenSpec) (uuid.UUID, error) {
-	params := dbsql.UpsertPrincipalParams{Kind: kindService, Subject: spec.Service, Name: spec.Service}
+func upsertService(ctx context.Context, q *db.Queries, spec TokenSpec, who dbsql.PrincipalBySubjectParams) (uuid.UUID, error) {
+	params := dbsql.UpsertPrincipalParams{Kind: kindService, Issuer: who.Issuer, Subject: who.Subject, Name: spec.Service}
 	if spec.Platform != pb.PlatformRole_PLATFORM_ROLE_UNSPECIFIED {
 		params.PlatformRole = strings.TrimPrefix(spec.Platform.String(), "PLATFORM_ROLE_")
 	}
-	known, err := q.PrincipalBySubject(ctx, dbsql.PrincipalBySubjectParams{Subject: spec.Service})
+	known, err := q.PrincipalBySubject(ctx, who)
 	switch {
 	case db.NoRows(err):
 	case err != nil:
@@ -156,6 +173,8 @@ type Token struct {
 	Created, Expires time.Time
 	// Revoked is nil for a token that was not.
 	Revoked *time.Time
+	// LastUsed is right to a minute; nil for a token that never was.
+	LastUsed *time.Time
 }
 
 // ListTokens answers all tokens, the oldest first, with those that no longer work.
@@ -168,12 +187,13 @@ func ListTokens(ctx context.Context, q *db.Queries) ([]Token, error) {
 	for _, row := range rows {
 		tokens = append(tokens, Token{
 			ID: row.ID, Service: row.Name, Created: row.CreatedAt, Expires: row.ExpiresAt, Revoked: row.RevokedAt,
+			LastUsed: row.LastUsedAt,
 		})
 	}
 	return tokens, nil
 }
 
-// RevokeToken ends a token: the next call with it is refused, on every replica.
+// RevokeToken ends a token: it is refused within a second, on every replica.
 // Revoking it again changes nothing. It takes the id or the whole token, and
 // answers the id.
 func RevokeToken(ctx context.Context, q *db.Queries, token string) (id string, err error) {

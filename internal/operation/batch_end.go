@@ -101,7 +101,7 @@ func (e *Engine) endBatch(ctx context.Context, q *db.Queries, id uuid.UUID) (*db
 func cancelledBy(event audit.Event, batch dbsql.Operation) audit.Event {
 	event.Outcome = pb.AuditEvent_OUTCOME_CANCELLED
 	event.Actor, event.PrincipalID, event.Reason = *batch.BatchCancelledBy, batch.BatchCancelledByID, batch.BatchCancelReason
-	event.RequestID, event.ClientAddress, event.UserAgent = "", "", ""
+	event.RequestID, event.ClientAddress, event.UserAgent, event.ActingService = "", "", "", nil
 	return event
 }
 

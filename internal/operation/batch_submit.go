@@ -52,6 +52,7 @@ func (e *Engine) batchRows(b *batch) (batchRows, error) {
 		ResourceKind: p.ResourceKind, OrderKey: p.OrderKey, IdempotencyKey: p.IdempotencyKey, RequestDigest: p.RequestDigest,
 		Request: p.Request, Reason: p.Reason, Lane: p.Lane, RequestID: p.RequestID, ClientAddress: p.ClientAddress, UserAgent: p.UserAgent,
 		BatchTotal: &total, BatchUnchanged: total - int32(len(b.changes)), BatchSealed: b.sealed,
+		ActingService: p.ActingService,
 	}}
 	for _, change := range b.changes {
 		p, err := e.row(change)
@@ -63,7 +64,8 @@ func (e *Engine) batchRows(b *batch) (batchRows, error) {
 			ResourceKind: p.ResourceKind, ResourceUUID: p.ResourceUUID, ResourceName: p.ResourceName,
 			ParentKind: p.ParentKind, ParentUUID: p.ParentUUID, OrderKey: p.OrderKey, RequestDigest: p.RequestDigest,
 			Request: p.Request, SealedRequest: p.SealedRequest, Reason: p.Reason, ExpectedVersion: p.ExpectedVersion, Lane: p.Lane,
-			RequestID: p.RequestID, ClientAddress: p.ClientAddress, UserAgent: p.UserAgent, ParentOperationID: &b.id,
+			ActingService: p.ActingService,
+			RequestID:     p.RequestID, ClientAddress: p.ClientAddress, UserAgent: p.UserAgent, ParentOperationID: &b.id,
 		})
 	}
 	return rows, nil

@@ -354,7 +354,7 @@ func toRef(r audit.Ref) *pb.ResourceRef {
 // nil for a method that this version does not know any more.
 func eventOf(row dbsql.Operation, m *methods.Method) audit.Event {
 	event := audit.Event{
-		Actor: row.Actor, PrincipalID: row.PrincipalID, Team: &row.TeamID, Method: row.Method,
+		Actor: row.Actor, PrincipalID: row.PrincipalID, ActingService: row.ActingService, Team: &row.TeamID, Method: row.Method,
 		Action:   pb.Action_ACTION_UPDATE,
 		Resource: audit.Ref{Kind: row.ResourceKind, UUID: row.ResourceUUID, Name: row.ResourceName},
 		Parent:   audit.Ref{Kind: row.ParentKind, UUID: row.ParentUUID},

@@ -290,6 +290,9 @@ func (e *Engine) row(s *submission) (dbsql.Operation, error) {
 	if s.caller.PrincipalID != uuid.Nil {
 		p.PrincipalID = &s.caller.PrincipalID
 	}
+	if s.caller.ActingService != "" {
+		p.ActingService = &s.caller.ActingService
+	}
 	if key := s.options.GetIdempotencyKey(); key != "" {
 		p.IdempotencyKey = &key
 	}

@@ -205,26 +205,19 @@ func (e *Engine) insertAll(ctx context.Context, q *db.Queries, results []written
 }
 
 func appendRow(p *dbsql.InsertOperationsParams, r dbsql.Operation) {
-	key, rule := "", ""
-	if r.IdempotencyKey != nil {
-		key = *r.IdempotencyKey
-	}
-	if r.ApprovalRule != nil {
-		rule = *r.ApprovalRule
-	}
-	p.ApprovalRules = append(p.ApprovalRules, rule)
+	p.ApprovalRules = append(p.ApprovalRules, db.OrEmpty(r.ApprovalRule))
 	p.Ids, p.TeamIds, p.PrincipalIds = append(p.Ids, r.ID), append(p.TeamIds, r.TeamID), append(p.PrincipalIds, db.OrNil(r.PrincipalID))
 	p.Actors, p.Methods = append(p.Actors, r.Actor), append(p.Methods, r.Method)
 	p.ResourceKinds, p.ResourceNames = append(p.ResourceKinds, r.ResourceKind), append(p.ResourceNames, r.ResourceName)
 	p.ResourceUuids = append(p.ResourceUuids, db.OrNil(r.ResourceUUID))
 	p.ParentKinds, p.ParentUuids = append(p.ParentKinds, r.ParentKind), append(p.ParentUuids, db.OrNil(r.ParentUUID))
 	p.OrderKeys, p.AlsoKeys = append(p.OrderKeys, r.OrderKey), append(p.AlsoKeys, strings.Join(r.AlsoKeys, ","))
-	p.IdempotencyKeys, p.RequestDigests = append(p.IdempotencyKeys, key), append(p.RequestDigests, r.RequestDigest)
+	p.IdempotencyKeys, p.RequestDigests = append(p.IdempotencyKeys, db.OrEmpty(r.IdempotencyKey)), append(p.RequestDigests, r.RequestDigest)
 	p.Requests, p.SealedRequests = append(p.Requests, filled(r.Request)), append(p.SealedRequests, filled(r.SealedRequest))
 	p.Reasons, p.ExpectedVersions = append(p.Reasons, r.Reason), append(p.ExpectedVersions, r.ExpectedVersion)
 	p.Lanes, p.VirtualStarts = append(p.Lanes, r.Lane), append(p.VirtualStarts, r.VirtualStart)
 	p.RequestIds, p.ClientAddresses = append(p.RequestIds, r.RequestID), append(p.ClientAddresses, r.ClientAddress)
-	p.UserAgents = append(p.UserAgents, r.UserAgent)
+	p.UserAgents, p.ActingServices = append(p.UserAgents, r.UserAgent), append(p.ActingServices, db.OrEmpty(r.ActingService))
 }
 
 // filled is empty for none, where the database must not take it for unknown.

@@ -12,7 +12,6 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/agentsvc/agentsvc/internal/access"
@@ -99,14 +98,13 @@ func telemetryInterceptor(meters metric.MeterProvider, tracer trace.TracerProvid
 	if meters == nil {
 		meters = metricnoop.NewMeterProvider()
 	}
+	options := []otelconnect.Option{otelconnect.WithMeterProvider(meters), otelconnect.WithPropagator(propagation.TraceContext{})}
 	if tracer == nil {
-		tracer = tracenoop.NewTracerProvider()
+		options = append(options, otelconnect.WithoutTracing())
+	} else {
+		options = append(options, otelconnect.WithTracerProvider(tracer))
 	}
-	interceptor, err := otelconnect.NewInterceptor(
-		otelconnect.WithMeterProvider(meters),
-		otelconnect.WithTracerProvider(tracer),
-		otelconnect.WithPropagator(propagation.TraceContext{}),
-	)
+	interceptor, err := otelconnect.NewInterceptor(options...)
 	if err != nil {
 		return nil, fmt.Errorf("making the telemetry of calls: %w", err)
 	}

@@ -30,12 +30,14 @@ func TestStrangersAreRefusedInTheirOwnProtocol(t *testing.T) {
 		t.Error("a stranger reached the handler")
 		return &pb.GetAgentResponse{}, nil
 	}
+	const wrong = "the credentials are not accepted: check that the token was copied whole and is still good, or get another"
 	tokens := map[string]struct{ token, says string }{
 		"missing": {"", "Authorization: Bearer"},
-		"garbage": {"garbage", "not known"},
-		"unknown": {"ast_aaaaaaaaaaaa_x", "not known"},
-		"expired": {e.newToken(t, "late"), "expired"},
-		"revoked": {e.newToken(t, "gone"), "revoked"},
+		"garbage": {"garbage", wrong},
+		"unknown": {"ast_aaaaaaaaaaaa_x", wrong},
+		"expired": {e.newToken(t, "late"), wrong},
+		"revoked": {e.newToken(t, "gone"), wrong},
+		"of 1 MB": {strings.Repeat("x", 1<<20), wrong},
 	}
 	e.exec(t, "UPDATE service_tokens SET expires_at = now() FROM principals p WHERE p.id = principal_id AND p.name = 'late'")
 	e.exec(t, "UPDATE service_tokens SET revoked_at = now() FROM principals p WHERE p.id = principal_id AND p.name = 'gone'")
@@ -329,7 +331,7 @@ func TestServerStreamsAreCheckedLikeUnaryCalls(t *testing.T) {
 			t.Error("a stream of requests reached its handler")
 			return nil
 		}, options...))
-	url := serve(t, requestID(identify(identity.NewAuthenticator(store), cfg.Log, mux, options...)), cfg.Log)
+	url := serve(t, requestID(identify(Rights{Authenticator: identity.NewAuthenticator(store), Guard: cfg.Guard}, cfg.Log, mux, options...)), cfg.Log)
 
 	for protocol, clientOptions := range protocols() {
 		t.Run(protocol, func(t *testing.T) {

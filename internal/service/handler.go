@@ -57,7 +57,7 @@ func wait[Req proto.Message, Resp any](ctx context.Context, b Backend, req Req, 
 	if !ok {
 		return fmt.Errorf("%T is no Protobuf message", prototype)
 	}
-	who := b.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
+	who := b.Rights.still(caller(ctx), identity.CredentialsFrom(ctx), req)
 	return b.Mirror.Wait(ctx, caller(ctx), who, req, prototype, func(message proto.Message) error {
 		typed, ok := any(message).(*Resp)
 		if !ok {

@@ -27,7 +27,7 @@ func limitBody(limit int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = &limitedBody{
 			ReadCloser: r.Body, limit: limit, left: limit + envelopeBytes,
-			over: present(tooLarge(limit), r.Header.Get(requestIDHeader)),
+			requestID: r.Header.Get(requestIDHeader),
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -36,14 +36,14 @@ func limitBody(limit int64, next http.Handler) http.Handler {
 type limitedBody struct {
 	io.ReadCloser
 
-	limit int64
-	left  int64 // negative once over the limit
-	over  *connect.Error
+	limit     int64
+	left      int64 // negative once over the limit
+	requestID string
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left < 0 {
-		return 0, b.over
+		return 0, b.over()
 	}
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
@@ -56,8 +56,12 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	n = int(b.left)
 	b.left = -1
 	_, _ = io.CopyN(io.Discard, b.ReadCloser, drainFactor*b.limit) // whether it works or not, the answer is the same
-	return n, b.over
+	return n, b.over()
 }
+
+// over is made only where it is needed: with its details it takes longer than all else
+// that an empty call needs.
+func (b *limitedBody) over() error { return present(tooLarge(b.limit), b.requestID) }
 
 // limitedGzip keeps a small request from becoming a large one. It is reused from
 // request to request, so its error does not know the id of the request.

@@ -17,8 +17,10 @@ const (
 	// waits are long and may be silent.
 	pingAfter   = 30 * time.Second
 	pingTimeout = 15 * time.Second
-	// maxHeaderBytes leaves room for Connect GET, which carries requests in the URL.
-	maxHeaderBytes = 64 << 10
+	// maxHeaderBytes leaves room for Connect GET, which carries requests in the URL, and for a
+	// token of a megabyte, which is to be refused as any other wrong one is, in the protocol of
+	// its caller: net/http's own refusal is understood by none of them.
+	maxHeaderBytes = 1<<20 + 64<<10
 	// maxStreams is how many calls one HTTP/2 connection may have under way.
 	maxStreams = 1000
 )

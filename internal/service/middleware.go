@@ -16,10 +16,12 @@ import (
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
+	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 const (
 	requestIDHeader   = "X-Request-Id"
+	onBehalfOfHeader  = "Agentsvc-On-Behalf-Of"
 	maxRequestIDBytes = 128
 	maxUserAgentBytes = 256
 )
@@ -94,16 +96,22 @@ func (w *watchedWriter) Flush() {
 // Unwrap is for [http.ResponseController].
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Authenticator answers who a bearer token speaks for. Its errors are *[fault.Error].
+// Authenticator answers who credentials speak for. Its errors are *[fault.Error]; with one
+// of reason PERMISSION_DENIED it answers who was denied to act for somebody else.
 type Authenticator interface {
-	Authenticate(ctx context.Context, token string) (identity.Caller, error)
+	Authenticate(ctx context.Context, c identity.Credentials) (identity.Caller, error)
 }
 
 // identify puts the caller's identity into the request's context, or answers
 // UNAUTHENTICATED in the protocol that the caller speaks.
-func identify(a Authenticator, log *slog.Logger, next http.Handler, options ...connect.HandlerOption) http.Handler {
+func identify(rights Rights, log *slog.Logger, next http.Handler, options ...connect.HandlerOption) http.Handler {
 	check := func(ctx context.Context, r *http.Request) (any, error) {
-		caller, err := a.Authenticate(ctx, bearer(r))
+		shown := credentials(r)
+		caller, err := rights.Authenticator.Authenticate(ctx, shown)
+		caller = from(caller, r)
+		if fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_PERMISSION_DENIED {
+			err = rights.Guard.Refused(ctx, caller, methods.API().ByProcedure(r.URL.Path), err)
+		}
 		if err != nil {
 			id := r.Header.Get(requestIDHeader)
 			out := present(err, id)
@@ -114,24 +122,39 @@ func identify(a Authenticator, log *slog.Logger, next http.Handler, options ...c
 				slog.String("address", clientAddress(r)), slog.String("request_id", id), slog.Any("error", err))
 			return nil, out
 		}
-		caller.RequestID = r.Header.Get(requestIDHeader)
-		caller.Address = clientAddress(r)
-		caller.UserAgent = printable(r.UserAgent(), maxUserAgentBytes)
-		return caller, nil
+		return identified{caller, shown}, nil
 	}
 	adopt := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if caller, ok := authn.GetInfo(r.Context()).(identity.Caller); ok {
-			r = r.WithContext(identity.With(r.Context(), caller))
+		if who, ok := authn.GetInfo(r.Context()).(identified); ok {
+			r = r.WithContext(identity.WithCredentials(identity.With(r.Context(), who.caller), who.shown))
 		}
 		next.ServeHTTP(w, r)
 	})
 	return authn.NewMiddleware(check, options...).Wrap(adopt)
 }
 
-// bearer is the token that a request carries; "" if it carries none.
-func bearer(r *http.Request) string {
+// identified is who calls, and what they showed.
+type identified struct {
+	caller identity.Caller
+	shown  identity.Credentials
+}
+
+// from adds to a caller where the call comes from.
+func from(c identity.Caller, r *http.Request) identity.Caller {
+	c.RequestID, c.Address = r.Header.Get(requestIDHeader), clientAddress(r)
+	c.UserAgent = printable(r.UserAgent(), maxUserAgentBytes)
+	return c
+}
+
+// credentials are what a request shows of its caller. An Authorization header of another
+// sort than ours is none, and no certificate makes up for it.
+func credentials(r *http.Request) identity.Credentials {
 	token, _ := authn.BearerToken(r)
-	return strings.TrimSpace(token)
+	c := identity.Credentials{Token: strings.TrimSpace(token), OnBehalfOf: r.Header.Values(onBehalfOfHeader)}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && r.Header.Get("Authorization") == "" {
+		c.Certificate = r.TLS.PeerCertificates[0]
+	}
+	return c
 }
 
 // clientAddress is that of the other end of the connection. Forwarding headers are

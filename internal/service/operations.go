@@ -9,6 +9,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/gen/agentsvc/v1/agentsvcv1connect"
+	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/operation"
 )
 
@@ -62,7 +63,7 @@ func (s *Operations) GetQueueStatus(ctx context.Context, req *pb.GetQueueStatusR
 
 // WatchQueue answers how the queue stands, again and again.
 func (s *Operations) WatchQueue(ctx context.Context, req *pb.WatchQueueRequest, stream *connect.ServerStream[pb.WatchQueueResponse]) error {
-	who := s.Rights.still(caller(ctx), stream.Conn().RequestHeader(), req)
+	who := s.Rights.still(caller(ctx), identity.CredentialsFrom(ctx), req)
 	return s.Operations.WatchQueue(ctx, who, req.GetAccount(), req.GetEvery().AsDuration(), func(status *pb.QueueStatus) error {
 		return stream.Send(&pb.WatchQueueResponse{Status: status})
 	})

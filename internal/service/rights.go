@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"net/http"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,11 +19,10 @@ type Rights struct {
 
 // still asks again for a call that lasts: a token may be revoked and a role taken away
 // meanwhile. Where the call came from stays as it was.
-func (r Rights) still(begun identity.Caller, header http.Header, req proto.Message) mirror.Who {
-	token := bearer(&http.Request{Header: header})
+func (r Rights) still(begun identity.Caller, shown identity.Credentials, req proto.Message) mirror.Who {
 	method := methods.API().ByRequest(req)
 	return func(ctx context.Context) (identity.Caller, error) {
-		now, err := r.Authenticator.Authenticate(ctx, token)
+		now, err := r.Authenticator.Authenticate(ctx, shown)
 		if err != nil {
 			return identity.Caller{}, err
 		}

@@ -105,8 +105,8 @@ func TestRightsAreThoseOfNow(t *testing.T) {
 	e := newEdge(t)
 	store := db.New(e.pool)
 	rights := Rights{Authenticator: identity.NewAuthenticator(store), Guard: access.New(store, allKnown, slog.New(slog.DiscardHandler))}
-	header := map[string][]string{"Authorization": {"Bearer " + e.token}}
-	who := rights.still(identity.Caller{RequestID: "r-1", Address: "127.0.0.1", UserAgent: "test"}, header, &pb.WaitAgentRequest{Uuid: e.agent})
+	shown := identity.Credentials{Token: e.token}
+	who := rights.still(identity.Caller{RequestID: "r-1", Address: "127.0.0.1", UserAgent: "test"}, shown, &pb.WaitAgentRequest{Uuid: e.agent})
 	e.exec(t, "INSERT INTO teams (name) VALUES ('search')")
 	e.exec(t, "INSERT INTO memberships (team_id, principal_id, role) SELECT t.id, p.id, 'VIEWER' FROM teams t, principals p WHERE t.name = 'search'")
 	now, err := who(t.Context())

@@ -155,6 +155,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	options := append(codecs(), limitedGzip(s.cfg.MaxRequestBytes)...)
 	options = append(options, connect.WithInterceptors(interceptors...), connect.WithCompressMinBytes(compressFrom))
 	writer := connect.NewErrorWriter(options...)
+	rights := Rights{Authenticator: s.cfg.Authenticator, Guard: s.cfg.Guard}
 	limits := newCallerLimits(s.cfg.Limits)
 	api := methods.API() // here, so that a contradiction in the API stops the start
 	mount := func(path string, handler http.Handler) {
@@ -169,7 +170,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 			handler.ServeHTTP(w, r)
 		})
 		limited := limits.wrap(limitBody(s.cfg.MaxRequestBytes, known), writer)
-		mux.Handle(path, timeBody(identify(s.cfg.Authenticator, s.cfg.Log, limited, options...)))
+		mux.Handle(path, timeBody(identify(rights, s.cfg.Log, limited, options...)))
 	}
 	for _, service := range s.cfg.Services {
 		mount(service.mount(options...))
@@ -177,7 +178,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 	if s.cfg.Exporter != nil {
 		d := &downloads{exporter: s.cfg.Exporter, checks: checks, log: s.cfg.Log, open: s.streams, writer: writer}
 		for path, handler := range d.handlers() {
-			mux.Handle("GET "+path, identify(s.cfg.Authenticator, s.cfg.Log, handler, options...))
+			mux.Handle("GET "+path, identify(rights, s.cfg.Log, limits.wrap(handler, writer), options...))
 		}
 	}
 	return nil

@@ -202,7 +202,7 @@ func TestTokensOfATeamsServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	caller, err := w.auth.Authenticate(t.Context(), made.GetSecret())
+	caller, err := w.auth.Authenticate(t.Context(), identity.Credentials{Token: made.GetSecret()})
 	if err != nil || caller.Name != "blue-bot" || len(caller.Teams) != 1 || caller.Teams[0].Role != pb.Role_ROLE_OPERATOR {
 		t.Fatalf("the token speaks for %+v, %v", caller, err)
 	}
@@ -216,6 +216,11 @@ func TestTokensOfATeamsServices(t *testing.T) {
 		if _, err := w.pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
+	}
+	_, err = create("red", "reports")
+	refused(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
+	if _, err := w.pool.Exec(t.Context(), "UPDATE principals SET platform_role = NULL, may_act_for_others = true WHERE name = 'reports'"); err != nil {
+		t.Fatal(err)
 	}
 	_, err = create("red", "reports")
 	refused(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
@@ -235,7 +240,7 @@ func TestTokensOfATeamsServices(t *testing.T) {
 			t.Fatalf("revoked as %v, %v", revoked, err)
 		}
 	}
-	_, err = w.auth.Authenticate(t.Context(), made.GetSecret())
+	_, err = w.auth.Authenticate(t.Context(), identity.Credentials{Token: made.GetSecret()})
 	refused(t, err, pb.ErrorReason_ERROR_REASON_UNAUTHENTICATED)
 	if n := w.count(t, "SELECT count(*) FROM audit_events WHERE resource_kind = 'service_token'"); n != 2 {
 		t.Errorf("the history has %d events of the token", n)

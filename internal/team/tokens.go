@@ -69,7 +69,8 @@ func mayMakeTokens(ctx context.Context, q *db.Queries, in dbsql.Team, service st
 	theirs := maker.TeamID != nil && *maker.TeamID == in.ID
 	// One that was made on the command line is the team's if it is in no other.
 	unclaimed := maker.TeamID == nil && maker.Here && maker.Elsewhere == 0 && !maker.Platform
-	if theirs || unclaimed {
+	// With one that may act for others, a team's owners could write other people's names into the history.
+	if (theirs || unclaimed) && !maker.MayActForOthers {
 		return nil
 	}
 	return fault.Precondition("the name %q is taken by a service that is not team %q's alone: choose another, or ask an administrator", service, in.Name)
@@ -90,6 +91,7 @@ func (r *Registry) Tokens(ctx context.Context, team uuid.UUID, req *pb.ListServi
 	for _, row := range rows {
 		resp.Tokens = append(resp.Tokens, token(dbsql.TokenOfTeamRow{
 			ID: row.ID, Service: row.Service, CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, RevokedAt: row.RevokedAt,
+			LastUsedAt: row.LastUsedAt,
 		}))
 	}
 	return resp, nil
@@ -136,6 +138,9 @@ func token(row dbsql.TokenOfTeamRow) *pb.ServiceToken {
 	}
 	if row.RevokedAt != nil {
 		t.RevokeTime = timestamppb.New(row.RevokedAt.Truncate(time.Microsecond))
+	}
+	if row.LastUsedAt != nil {
+		t.LastUseTime = timestamppb.New(row.LastUsedAt.Truncate(time.Microsecond))
 	}
 	return t
 }

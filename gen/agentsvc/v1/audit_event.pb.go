@@ -187,7 +187,9 @@ type AuditEvent struct {
 	// The resource after, as far as it changed and without secrets; with OUTCOME_SUCCEEDED.
 	After *structpb.Struct `protobuf:"bytes,21,opt,name=after,proto3" json:"after,omitempty"`
 	// What changed, field by field.
-	Changes       []*FieldChange `protobuf:"bytes,22,rep,name=changes,proto3" json:"changes,omitempty"`
+	Changes []*FieldChange `protobuf:"bytes,22,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Name of the service that acted on behalf of the actor; empty where the actor called by themselves.
+	ActingService string `protobuf:"bytes,23,opt,name=acting_service,json=actingService,proto3" json:"acting_service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -376,6 +378,13 @@ func (x *AuditEvent) GetChanges() []*FieldChange {
 	return nil
 }
 
+func (x *AuditEvent) GetActingService() string {
+	if x != nil {
+		return x.ActingService
+	}
+	return ""
+}
+
 // FieldChange is one field that changed.
 type FieldChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -446,7 +455,7 @@ type ListAuditEventsRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before, with otherwise the same request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// AIP-160 filter over time, team, actor, principal_id, action, outcome, origin, resource_kind, resource_uuid, resource_name,
+	// AIP-160 filter over time, team, actor, principal_id, acting_service, action, outcome, origin, resource_kind, resource_uuid, resource_name,
 	// parent_kind, parent_uuid, operation_id, request_id, method, reason, words and error_reason; such as:
 	// resource_uuid = "…" AND outcome = "SUCCEEDED" AND time > "2026-01-01T00:00:00Z".
 	// A uuid of an agent finds what happened to its parts with: (resource_uuid = "…" OR parent_uuid = "…").
@@ -593,7 +602,7 @@ var File_agentsvc_v1_audit_event_proto protoreflect.FileDescriptor
 
 const file_agentsvc_v1_audit_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1dagentsvc/v1/audit_event.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\b\n" +
+	"\x1dagentsvc/v1/audit_event.proto\x12\vagentsvc.v1\x1a\x1dagentsvc/v1/annotations.proto\x1a\x18agentsvc/v1/errors.proto\x1a\x1bagentsvc/v1/operation.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\t\n" +
 	"\n" +
 	"AuditEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
@@ -620,7 +629,8 @@ const file_agentsvc_v1_audit_event_proto_rawDesc = "" +
 	"\arequest\x18\x13 \x01(\v2\x17.google.protobuf.StructR\arequest\x12/\n" +
 	"\x06before\x18\x14 \x01(\v2\x17.google.protobuf.StructR\x06before\x12-\n" +
 	"\x05after\x18\x15 \x01(\v2\x17.google.protobuf.StructR\x05after\x122\n" +
-	"\achanges\x18\x16 \x03(\v2\x18.agentsvc.v1.FieldChangeR\achanges\"\x8e\x01\n" +
+	"\achanges\x18\x16 \x03(\v2\x18.agentsvc.v1.FieldChangeR\achanges\x12%\n" +
+	"\x0eacting_service\x18\x17 \x01(\tR\ractingService\"\x8e\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10OUTCOME_ACCEPTED\x10\x01\x12\x15\n" +

@@ -357,7 +357,9 @@ type ServiceToken struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Since when it is refused; absent if it is not.
-	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	// When it was last used, right to a minute; absent if it never was.
+	LastUseTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -423,6 +425,13 @@ func (x *ServiceToken) GetExpireTime() *timestamppb.Timestamp {
 func (x *ServiceToken) GetRevokeTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.RevokeTime
+	}
+	return nil
+}
+
+func (x *ServiceToken) GetLastUseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUseTime
 	}
 	return nil
 }
@@ -518,7 +527,7 @@ const file_agentsvc_v1_team_proto_rawDesc = "" +
 	"\x04role\x18\x04 \x01(\x0e2\x11.agentsvc.v1.RoleR\x04role\x12;\n" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x1a\n" +
-	"\bdisabled\x18\x06 \x01(\bR\bdisabled\"\xef\x01\n" +
+	"\bdisabled\x18\x06 \x01(\bR\bdisabled\"\xaf\x02\n" +
 	"\fServiceToken\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12;\n" +
@@ -527,7 +536,8 @@ const file_agentsvc_v1_team_proto_rawDesc = "" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12;\n" +
 	"\vrevoke_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"revokeTime\"a\n" +
+	"revokeTime\x12>\n" +
+	"\rlast_use_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime\"a\n" +
 	"\n" +
 	"Membership\x12\x12\n" +
 	"\x04team\x18\x01 \x01(\tR\x04team\x12%\n" +
@@ -574,12 +584,13 @@ var file_agentsvc_v1_team_proto_depIdxs = []int32{
 	6,  // 7: agentsvc.v1.ServiceToken.create_time:type_name -> google.protobuf.Timestamp
 	6,  // 8: agentsvc.v1.ServiceToken.expire_time:type_name -> google.protobuf.Timestamp
 	6,  // 9: agentsvc.v1.ServiceToken.revoke_time:type_name -> google.protobuf.Timestamp
-	8,  // 10: agentsvc.v1.Membership.role:type_name -> agentsvc.v1.Role
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	6,  // 10: agentsvc.v1.ServiceToken.last_use_time:type_name -> google.protobuf.Timestamp
+	8,  // 11: agentsvc.v1.Membership.role:type_name -> agentsvc.v1.Role
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_team_proto_init() }

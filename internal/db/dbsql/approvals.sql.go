@@ -15,7 +15,7 @@ const approveOperation = `-- name: ApproveOperation :one
 UPDATE operations
    SET state = 'QUEUED', available_at = clock_timestamp(), virtual_start = $1, decided_by = $2, decided_at = clock_timestamp()
  WHERE id = $3 AND state = 'PENDING_APPROVAL'
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type ApproveOperationParams struct {
@@ -77,6 +77,7 @@ func (q *Queries) ApproveOperation(ctx context.Context, arg ApproveOperationPara
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,
@@ -89,7 +90,7 @@ const declineOperation = `-- name: DeclineOperation :one
 UPDATE operations
    SET state = 'FAILED', error = $1, sealed_request = NULL, finished_at = clock_timestamp(), decided_by = $2, decided_at = clock_timestamp()
  WHERE id = $3 AND state = 'PENDING_APPROVAL'
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type DeclineOperationParams struct {
@@ -150,6 +151,7 @@ func (q *Queries) DeclineOperation(ctx context.Context, arg DeclineOperationPara
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,
@@ -164,7 +166,7 @@ UPDATE operations
  WHERE id IN (SELECT o.id FROM operations o
                WHERE o.state = 'PENDING_APPROVAL' AND o.approval_expires_at <= clock_timestamp() AND o.account = $2
                ORDER BY o.approval_expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type ExpireApprovalsParams struct {
@@ -231,6 +233,7 @@ func (q *Queries) ExpireApprovals(ctx context.Context, arg ExpireApprovalsParams
 			&i.BatchCancelledBy,
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
+			&i.ActingService,
 			&i.ApprovalRule,
 			&i.ApprovalExpiresAt,
 			&i.DecidedBy,
@@ -247,7 +250,7 @@ func (q *Queries) ExpireApprovals(ctx context.Context, arg ExpireApprovalsParams
 }
 
 const lockPending = `-- name: LockPending :one
-SELECT o.id, o.number, o.account, o.team_id, o.principal_id, o.actor, o.method, o.resource_kind, o.resource_uuid, o.resource_name, o.parent_kind, o.parent_uuid, o.order_key, o.idempotency_key, o.request_digest, o.request, o.sealed_request, o.response, o.sealed_response, o.error, o.reason, o.expected_version, o.lane, o.virtual_start, o.state, o.attempts, o.available_at, o.leased_by, o.lease, o.claims, o.lease_expires_at, o.sent_at, o.missed_at, o.vendor_request_id, o.created_at, o.started_at, o.finished_at, o.request_id, o.client_address, o.user_agent, o.also_keys, o.parent_operation_id, o.batch_total, o.batch_unchanged, o.batch_sealed, o.batch_cancelled_by, o.batch_cancelled_by_id, o.batch_cancel_reason, o.approval_rule, o.approval_expires_at, o.decided_by, o.decided_at, (o.state = 'PENDING_APPROVAL' AND o.approval_expires_at > clock_timestamp())::boolean AS open
+SELECT o.id, o.number, o.account, o.team_id, o.principal_id, o.actor, o.method, o.resource_kind, o.resource_uuid, o.resource_name, o.parent_kind, o.parent_uuid, o.order_key, o.idempotency_key, o.request_digest, o.request, o.sealed_request, o.response, o.sealed_response, o.error, o.reason, o.expected_version, o.lane, o.virtual_start, o.state, o.attempts, o.available_at, o.leased_by, o.lease, o.claims, o.lease_expires_at, o.sent_at, o.missed_at, o.vendor_request_id, o.created_at, o.started_at, o.finished_at, o.request_id, o.client_address, o.user_agent, o.also_keys, o.parent_operation_id, o.batch_total, o.batch_unchanged, o.batch_sealed, o.batch_cancelled_by, o.batch_cancelled_by_id, o.batch_cancel_reason, o.acting_service, o.approval_rule, o.approval_expires_at, o.decided_by, o.decided_at, (o.state = 'PENDING_APPROVAL' AND o.approval_expires_at > clock_timestamp())::boolean AS open
   FROM operations o WHERE o.id = $1 FOR UPDATE
 `
 
@@ -309,6 +312,7 @@ func (q *Queries) LockPending(ctx context.Context, id uuid.UUID) (LockPendingRow
 		&i.Operation.BatchCancelledBy,
 		&i.Operation.BatchCancelledByID,
 		&i.Operation.BatchCancelReason,
+		&i.Operation.ActingService,
 		&i.Operation.ApprovalRule,
 		&i.Operation.ApprovalExpiresAt,
 		&i.Operation.DecidedBy,

@@ -23,10 +23,10 @@ func (q *Queries) EnsureAuditPartitions(ctx context.Context, months int32) error
 const insertAuditEvent = `-- name: InsertAuditEvent :exec
 INSERT INTO audit_events (id, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id, client_address,
-       user_agent, error_reason, error_message, request, before, after)
+       user_agent, error_reason, error_message, request, before, after, acting_service)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
        $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-       $20, $21, $22, $23, $24, $25)
+       $20, $21, $22, $23, $24, $25, $26)
 `
 
 type InsertAuditEventParams struct {
@@ -55,6 +55,7 @@ type InsertAuditEventParams struct {
 	Request         []byte
 	Before          []byte
 	After           []byte
+	ActingService   *string
 }
 
 func (q *Queries) InsertAuditEvent(ctx context.Context, arg InsertAuditEventParams) error {
@@ -84,6 +85,7 @@ func (q *Queries) InsertAuditEvent(ctx context.Context, arg InsertAuditEventPara
 		arg.Request,
 		arg.Before,
 		arg.After,
+		arg.ActingService,
 	)
 	return err
 }
@@ -91,12 +93,13 @@ func (q *Queries) InsertAuditEvent(ctx context.Context, arg InsertAuditEventPara
 const insertAuditEvents = `-- name: InsertAuditEvents :exec
 INSERT INTO audit_events (id, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id, client_address,
-       user_agent, error_reason, error_message, request, before, after)
+       user_agent, error_reason, error_message, request, before, after, acting_service)
 SELECT e.id, e.actor, nullif(e.principal_id, '00000000-0000-0000-0000-000000000000'), nullif(e.team_id, '00000000-0000-0000-0000-000000000000'),
        e.action, e.method, e.resource_kind, nullif(e.resource_uuid, '00000000-0000-0000-0000-000000000000'), e.resource_name,
        e.parent_kind, nullif(e.parent_uuid, '00000000-0000-0000-0000-000000000000'), e.parent_name, e.reason, e.outcome, e.origin,
        nullif(e.operation_id, '00000000-0000-0000-0000-000000000000'), e.vendor_request_id, e.request_id, e.client_address,
-       e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after
+       e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after,
+       nullif(e.acting_service, '')
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS actor, unnest($3::uuid[]) AS principal_id,
                unnest($4::uuid[]) AS team_id, unnest($5::text[]) AS action, unnest($6::text[]) AS method,
                unnest($7::text[]) AS resource_kind, unnest($8::uuid[]) AS resource_uuid,
@@ -106,7 +109,8 @@ SELECT e.id, e.actor, nullif(e.principal_id, '00000000-0000-0000-0000-0000000000
                unnest($17::text[]) AS vendor_request_id, unnest($18::text[]) AS request_id,
                unnest($19::text[]) AS client_address, unnest($20::text[]) AS user_agent,
                unnest($21::text[]) AS error_reason, unnest($22::text[]) AS error_message,
-               unnest($23::jsonb[]) AS request, unnest($24::jsonb[]) AS before, unnest($25::jsonb[]) AS after) AS e
+               unnest($23::jsonb[]) AS request, unnest($24::jsonb[]) AS before, unnest($25::jsonb[]) AS after,
+               unnest($26::text[]) AS acting_service) AS e
 `
 
 type InsertAuditEventsParams struct {
@@ -135,6 +139,7 @@ type InsertAuditEventsParams struct {
 	Requests         [][]byte
 	Befores          [][]byte
 	Afters           [][]byte
+	ActingServices   []string
 }
 
 // As InsertAuditEvent, for several at once. The nil uuid stands for none.
@@ -165,6 +170,7 @@ func (q *Queries) InsertAuditEvents(ctx context.Context, arg InsertAuditEventsPa
 		arg.Requests,
 		arg.Befores,
 		arg.Afters,
+		arg.ActingServices,
 	)
 	return err
 }

@@ -91,7 +91,7 @@ func (q *Queries) CheckpointsAfter(ctx context.Context, arg CheckpointsAfterPara
 const eventAt = `-- name: EventAt :one
 SELECT id, recorded_at, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id,
-       client_address, user_agent, error_reason, error_message, request, before, after
+       client_address, user_agent, error_reason, error_message, request, before, after, acting_service
   FROM audit_events
  WHERE recorded_at = $1 AND id = $2 AND ($3::boolean OR team_id = ANY ($4::uuid[]))
 `
@@ -139,6 +139,7 @@ func (q *Queries) EventAt(ctx context.Context, arg EventAtParams) (AuditEvent, e
 		&i.Request,
 		&i.Before,
 		&i.After,
+		&i.ActingService,
 	)
 	return i, err
 }
@@ -372,7 +373,7 @@ func (q *Queries) PostponeSink(ctx context.Context, arg PostponeSinkParams) erro
 }
 
 const sealedEvents = `-- name: SealedEvents :many
-SELECT l.index, l.hash, e.id, e.recorded_at, e.actor, e.principal_id, e.team_id, e.action, e.method, e.resource_kind, e.resource_uuid, e.resource_name, e.parent_kind, e.parent_uuid, e.parent_name, e.reason, e.outcome, e.origin, e.operation_id, e.vendor_request_id, e.request_id, e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after
+SELECT l.index, l.hash, e.id, e.recorded_at, e.actor, e.principal_id, e.team_id, e.action, e.method, e.resource_kind, e.resource_uuid, e.resource_name, e.parent_kind, e.parent_uuid, e.parent_name, e.reason, e.outcome, e.origin, e.operation_id, e.vendor_request_id, e.request_id, e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after, e.acting_service
   FROM audit_leaves AS l JOIN audit_events AS e ON e.recorded_at = l.recorded_at AND e.id = l.event_id
  WHERE l.index >= $1 AND l.index < $2 ORDER BY l.index
 `
@@ -427,6 +428,7 @@ func (q *Queries) SealedEvents(ctx context.Context, arg SealedEventsParams) ([]S
 			&i.AuditEvent.Request,
 			&i.AuditEvent.Before,
 			&i.AuditEvent.After,
+			&i.AuditEvent.ActingService,
 		); err != nil {
 			return nil, err
 		}
@@ -469,7 +471,7 @@ func (q *Queries) SinkNamed(ctx context.Context, name string) (SinkNamedRow, err
 const unsealedEvents = `-- name: UnsealedEvents :many
 SELECT e.id, e.recorded_at, e.actor, e.principal_id, e.team_id, e.action, e.method, e.resource_kind, e.resource_uuid, e.resource_name,
        e.parent_kind, e.parent_uuid, e.parent_name, e.reason, e.outcome, e.origin, e.operation_id, e.vendor_request_id, e.request_id,
-       e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after
+       e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after, e.acting_service
   FROM audit_events AS e
  WHERE e.recorded_at >= $1
    AND NOT EXISTS (SELECT FROM audit_leaves AS l WHERE l.recorded_at = e.recorded_at AND l.event_id = e.id AND l.recorded_at >= $1)
@@ -519,6 +521,7 @@ func (q *Queries) UnsealedEvents(ctx context.Context, arg UnsealedEventsParams) 
 			&i.Request,
 			&i.Before,
 			&i.After,
+			&i.ActingService,
 		); err != nil {
 			return nil, err
 		}

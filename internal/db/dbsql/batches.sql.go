@@ -57,7 +57,7 @@ func (q *Queries) BatchGoesOn(ctx context.Context, parentOperationID uuid.UUID) 
 }
 
 const batchesByKey = `-- name: BatchesByKey :many
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at FROM operations
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at FROM operations
  WHERE idempotency_key = $1::text AND method = $2 AND batch_total IS NOT NULL
    AND team_id = ANY ($3::uuid[])
 `
@@ -127,6 +127,7 @@ func (q *Queries) BatchesByKey(ctx context.Context, arg BatchesByKeyParams) ([]O
 			&i.BatchCancelledBy,
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
+			&i.ActingService,
 			&i.ApprovalRule,
 			&i.ApprovalExpiresAt,
 			&i.DecidedBy,
@@ -174,7 +175,7 @@ UPDATE operations
        batch_cancelled_by_id = CASE WHEN batch_cancelled_by IS NULL THEN $2 ELSE batch_cancelled_by_id END,
        batch_cancel_reason = CASE WHEN batch_cancelled_by IS NULL THEN $3::text ELSE batch_cancel_reason END
  WHERE id = $4 AND batch_total IS NOT NULL AND finished_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type CancelBatchParams struct {
@@ -242,6 +243,7 @@ func (q *Queries) CancelBatch(ctx context.Context, arg CancelBatchParams) (Opera
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,
@@ -254,7 +256,7 @@ const cancelChanges = `-- name: CancelChanges :many
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE parent_operation_id = $1::uuid AND state IN ('QUEUED', 'RUNNING') AND sent_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 func (q *Queries) CancelChanges(ctx context.Context, parentOperationID uuid.UUID) ([]Operation, error) {
@@ -315,6 +317,7 @@ func (q *Queries) CancelChanges(ctx context.Context, parentOperationID uuid.UUID
 			&i.BatchCancelledBy,
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
+			&i.ActingService,
 			&i.ApprovalRule,
 			&i.ApprovalExpiresAt,
 			&i.DecidedBy,
@@ -334,7 +337,7 @@ const endBatch = `-- name: EndBatch :one
 UPDATE operations
    SET state = $1, error = $2, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE id = $3 AND batch_total IS NOT NULL AND finished_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type EndBatchParams struct {
@@ -396,6 +399,7 @@ func (q *Queries) EndBatch(ctx context.Context, arg EndBatchParams) (Operation, 
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,
@@ -407,12 +411,12 @@ func (q *Queries) EndBatch(ctx context.Context, arg EndBatchParams) (Operation, 
 const insertBatch = `-- name: InsertBatch :one
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, order_key, idempotency_key,
        request_digest, request, reason, lane, virtual_start, available_at, request_id, client_address, user_agent,
-       batch_total, batch_unchanged, batch_sealed)
+       batch_total, batch_unchanged, batch_sealed, acting_service)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
        $10, $11, $12, $13, $14, now() + interval '100 years', $15, $16, $17,
-       $18, $19, $20)
+       $18, $19, $20, $21)
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 type InsertBatchParams struct {
@@ -436,6 +440,7 @@ type InsertBatchParams struct {
 	BatchTotal     *int32
 	BatchUnchanged int32
 	BatchSealed    bool
+	ActingService  *string
 }
 
 // Never claimed: it is available in a hundred years. Not 'infinity', from which older
@@ -462,6 +467,7 @@ func (q *Queries) InsertBatch(ctx context.Context, arg InsertBatchParams) (Opera
 		arg.BatchTotal,
 		arg.BatchUnchanged,
 		arg.BatchSealed,
+		arg.ActingService,
 	)
 	var i Operation
 	err := row.Scan(
@@ -513,6 +519,7 @@ func (q *Queries) InsertBatch(ctx context.Context, arg InsertBatchParams) (Opera
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,
@@ -524,10 +531,10 @@ func (q *Queries) InsertBatch(ctx context.Context, arg InsertBatchParams) (Opera
 const insertBatchChange = `-- name: InsertBatchChange :exec
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent, parent_operation_id)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, parent_operation_id, acting_service)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
        $10, $11, $12, $13, $14, $15, $16,
-       $17, $18, $19, $20, $21, $22, $23)
+       $17, $18, $19, $20, $21, $22, $23, $24)
 `
 
 type InsertBatchChangeParams struct {
@@ -554,6 +561,7 @@ type InsertBatchChangeParams struct {
 	ClientAddress     string
 	UserAgent         string
 	ParentOperationID *uuid.UUID
+	ActingService     *string
 }
 
 // As InsertOperation, without a key. It has no answer, so that many go to the server at once.
@@ -582,6 +590,7 @@ func (q *Queries) InsertBatchChange(ctx context.Context, arg InsertBatchChangePa
 		arg.ClientAddress,
 		arg.UserAgent,
 		arg.ParentOperationID,
+		arg.ActingService,
 	)
 	return err
 }

@@ -418,7 +418,7 @@ func (q *Queries) AllAgentRoutes(ctx context.Context, agentUuid uuid.UUID) ([]Ag
 }
 
 const auditEventsAbout = `-- name: AuditEventsAbout :many
-SELECT id, recorded_at, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id, client_address, user_agent, error_reason, error_message, request, before, after FROM audit_events
+SELECT id, recorded_at, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id, client_address, user_agent, error_reason, error_message, request, before, after, acting_service FROM audit_events
  WHERE (resource_uuid = $1 OR parent_uuid = $1) AND id = ANY ($2::uuid[])
    AND recorded_at BETWEEN $3::timestamptz AND $4::timestamptz
 `
@@ -472,6 +472,7 @@ func (q *Queries) AuditEventsAbout(ctx context.Context, arg AuditEventsAboutPara
 			&i.Request,
 			&i.Before,
 			&i.After,
+			&i.ActingService,
 		); err != nil {
 			return nil, err
 		}

@@ -38,18 +38,19 @@ func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) (time.
 }
 
 const listTokens = `-- name: ListTokens :many
-SELECT t.id, p.name, t.created_at, t.expires_at, t.revoked_at
+SELECT t.id, p.name, t.created_at, t.expires_at, t.revoked_at, t.last_used_at
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  ORDER BY t.created_at
 `
 
 type ListTokensRow struct {
-	ID        string
-	Name      string
-	CreatedAt time.Time
-	ExpiresAt time.Time
-	RevokedAt *time.Time
+	ID         string
+	Name       string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	RevokedAt  *time.Time
+	LastUsedAt *time.Time
 }
 
 func (q *Queries) ListTokens(ctx context.Context) ([]ListTokensRow, error) {
@@ -67,6 +68,7 @@ func (q *Queries) ListTokens(ctx context.Context) ([]ListTokensRow, error) {
 			&i.CreatedAt,
 			&i.ExpiresAt,
 			&i.RevokedAt,
+			&i.LastUsedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -118,8 +120,49 @@ func (q *Queries) MembershipsOf(ctx context.Context, principalID uuid.UUID) ([]M
 	return items, nil
 }
 
+const personsCalled = `-- name: PersonsCalled :many
+SELECT id, kind, name, coalesce(platform_role, '')::text AS platform_role
+  FROM principals
+ WHERE kind = 'PERSON' AND disabled_at IS NULL AND (name = $1::text OR subject = $1::text)
+ LIMIT 2
+`
+
+type PersonsCalledRow struct {
+	ID           uuid.UUID
+	Kind         string
+	Name         string
+	PlatformRole string
+}
+
+// Who could be meant by an email address or subject; of people who were disabled, nobody.
+func (q *Queries) PersonsCalled(ctx context.Context, called string) ([]PersonsCalledRow, error) {
+	rows, err := q.db.Query(ctx, personsCalled, called)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PersonsCalledRow
+	for rows.Next() {
+		var i PersonsCalledRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Name,
+			&i.PlatformRole,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const principalBySubject = `-- name: PrincipalBySubject :one
-SELECT id, kind, name, coalesce(platform_role, '')::text AS platform_role, (disabled_at IS NOT NULL)::boolean AS disabled
+SELECT id, kind, name, coalesce(platform_role, '')::text AS platform_role, (disabled_at IS NOT NULL)::boolean AS disabled,
+       may_act_for_others
   FROM principals
  WHERE issuer = $1 AND subject = $2
 `
@@ -130,11 +173,12 @@ type PrincipalBySubjectParams struct {
 }
 
 type PrincipalBySubjectRow struct {
-	ID           uuid.UUID
-	Kind         string
-	Name         string
-	PlatformRole string
-	Disabled     bool
+	ID              uuid.UUID
+	Kind            string
+	Name            string
+	PlatformRole    string
+	Disabled        bool
+	MayActForOthers bool
 }
 
 func (q *Queries) PrincipalBySubject(ctx context.Context, arg PrincipalBySubjectParams) (PrincipalBySubjectRow, error) {
@@ -146,8 +190,59 @@ func (q *Queries) PrincipalBySubject(ctx context.Context, arg PrincipalBySubject
 		&i.Name,
 		&i.PlatformRole,
 		&i.Disabled,
+		&i.MayActForOthers,
 	)
 	return i, err
+}
+
+const principalsOfCertificate = `-- name: PrincipalsOfCertificate :many
+SELECT id, kind, name, coalesce(platform_role, '')::text AS platform_role, (disabled_at IS NOT NULL)::boolean AS disabled,
+       may_act_for_others
+  FROM principals
+ WHERE issuer = $1 AND subject = ANY ($2::text[])
+ LIMIT 2
+`
+
+type PrincipalsOfCertificateParams struct {
+	Issuer   string
+	Subjects []string
+}
+
+type PrincipalsOfCertificateRow struct {
+	ID              uuid.UUID
+	Kind            string
+	Name            string
+	PlatformRole    string
+	Disabled        bool
+	MayActForOthers bool
+}
+
+// More than one, if a certificate has names of several: it then speaks for none.
+func (q *Queries) PrincipalsOfCertificate(ctx context.Context, arg PrincipalsOfCertificateParams) ([]PrincipalsOfCertificateRow, error) {
+	rows, err := q.db.Query(ctx, principalsOfCertificate, arg.Issuer, arg.Subjects)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PrincipalsOfCertificateRow
+	for rows.Next() {
+		var i PrincipalsOfCertificateRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Name,
+			&i.PlatformRole,
+			&i.Disabled,
+			&i.MayActForOthers,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const revokeToken = `-- name: RevokeToken :execrows
@@ -161,6 +256,20 @@ func (q *Queries) RevokeToken(ctx context.Context, id string) (int64, error) {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const setMayActForOthers = `-- name: SetMayActForOthers :exec
+UPDATE principals SET may_act_for_others = $1 WHERE id = $2 AND kind = 'SERVICE'
+`
+
+type SetMayActForOthersParams struct {
+	May bool
+	ID  uuid.UUID
+}
+
+func (q *Queries) SetMayActForOthers(ctx context.Context, arg SetMayActForOthersParams) error {
+	_, err := q.db.Exec(ctx, setMayActForOthers, arg.May, arg.ID)
+	return err
 }
 
 const teamByID = `-- name: TeamByID :one
@@ -246,10 +355,40 @@ func (q *Queries) TeamNames(ctx context.Context) ([]TeamNamesRow, error) {
 	return items, nil
 }
 
+const teamsCalled = `-- name: TeamsCalled :many
+SELECT id, name, account FROM teams WHERE name = ANY ($1::text[]) AND archived_at IS NULL
+`
+
+type TeamsCalledRow struct {
+	ID      uuid.UUID
+	Name    string
+	Account string
+}
+
+func (q *Queries) TeamsCalled(ctx context.Context, names []string) ([]TeamsCalledRow, error) {
+	rows, err := q.db.Query(ctx, teamsCalled, names)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TeamsCalledRow
+	for rows.Next() {
+		var i TeamsCalledRow
+		if err := rows.Scan(&i.ID, &i.Name, &i.Account); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const tokenByID = `-- name: TokenByID :one
-SELECT t.secret_hash, (t.expires_at <= now())::boolean AS expired, (t.revoked_at IS NOT NULL)::boolean AS revoked,
+SELECT t.secret_hash, extract(epoch FROM t.expires_at - now())::double precision AS seconds_left, (t.revoked_at IS NOT NULL)::boolean AS revoked,
        p.id AS principal_id, p.kind, p.name, coalesce(p.platform_role, '')::text AS platform_role,
-       (p.disabled_at IS NOT NULL)::boolean AS disabled,
+       (p.disabled_at IS NOT NULL)::boolean AS disabled, p.may_act_for_others,
        ARRAY(SELECT m.team_id FROM memberships m JOIN teams ON teams.id = m.team_id
               WHERE m.principal_id = p.id AND teams.archived_at IS NULL ORDER BY teams.name)::uuid[] AS team_ids,
        ARRAY(SELECT teams.name FROM memberships m JOIN teams ON teams.id = m.team_id
@@ -264,41 +403,56 @@ SELECT t.secret_hash, (t.expires_at <= now())::boolean AS expired, (t.revoked_at
 `
 
 type TokenByIDRow struct {
-	SecretHash   []byte
-	Expired      bool
-	Revoked      bool
-	PrincipalID  uuid.UUID
-	Kind         string
-	Name         string
-	PlatformRole string
-	Disabled     bool
-	TeamIds      []uuid.UUID
-	TeamNames    []string
-	TeamRoles    []string
-	TeamAccounts []string
+	SecretHash      []byte
+	SecondsLeft     float64
+	Revoked         bool
+	PrincipalID     uuid.UUID
+	Kind            string
+	Name            string
+	PlatformRole    string
+	Disabled        bool
+	MayActForOthers bool
+	TeamIds         []uuid.UUID
+	TeamNames       []string
+	TeamRoles       []string
+	TeamAccounts    []string
 }
 
 // A token with the principal it speaks for and, in one order, the teams they belong
-// to: every call asks this, so it is one round trip. Expiry is decided here, by the
-// database's clock.
+// to: whoever is not remembered is asked for by this, so it is one round trip. Expiry is
+// decided by the database's clock: zero or less is left of what has expired.
 func (q *Queries) TokenByID(ctx context.Context, id string) (TokenByIDRow, error) {
 	row := q.db.QueryRow(ctx, tokenByID, id)
 	var i TokenByIDRow
 	err := row.Scan(
 		&i.SecretHash,
-		&i.Expired,
+		&i.SecondsLeft,
 		&i.Revoked,
 		&i.PrincipalID,
 		&i.Kind,
 		&i.Name,
 		&i.PlatformRole,
 		&i.Disabled,
+		&i.MayActForOthers,
 		&i.TeamIds,
 		&i.TeamNames,
 		&i.TeamRoles,
 		&i.TeamAccounts,
 	)
 	return i, err
+}
+
+const touchTokens = `-- name: TouchTokens :exec
+UPDATE service_tokens SET last_used_at = now()
+ WHERE id IN (SELECT t.id FROM service_tokens t
+               WHERE t.id = ANY ($1::text[]) AND (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')
+                 FOR UPDATE SKIP LOCKED)
+`
+
+// When tokens were last used, a minute apart at the least. What somebody else writes at the moment is left to them.
+func (q *Queries) TouchTokens(ctx context.Context, ids []string) error {
+	_, err := q.db.Exec(ctx, touchTokens, ids)
+	return err
 }
 
 const upsertMembership = `-- name: UpsertMembership :exec
@@ -315,6 +469,26 @@ type UpsertMembershipParams struct {
 func (q *Queries) UpsertMembership(ctx context.Context, arg UpsertMembershipParams) error {
 	_, err := q.db.Exec(ctx, upsertMembership, arg.TeamID, arg.PrincipalID, arg.Role)
 	return err
+}
+
+const upsertPerson = `-- name: UpsertPerson :execrows
+INSERT INTO principals (kind, issuer, subject, name) VALUES ('PERSON', $1, $2, $3)
+ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name WHERE principals.kind = 'PERSON'
+`
+
+type UpsertPersonParams struct {
+	Issuer  string
+	Subject string
+	Name    string
+}
+
+// No row: the issuer's subject is a service's.
+func (q *Queries) UpsertPerson(ctx context.Context, arg UpsertPersonParams) (int64, error) {
+	result, err := q.db.Exec(ctx, upsertPerson, arg.Issuer, arg.Subject, arg.Name)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const upsertPrincipal = `-- name: UpsertPrincipal :one

@@ -134,6 +134,7 @@ type AuditEvent struct {
 	Request         []byte
 	Before          []byte
 	After           []byte
+	ActingService   *string
 }
 
 type AuditEventsDefault struct {
@@ -295,6 +296,7 @@ type Operation struct {
 	BatchCancelledBy   *string
 	BatchCancelledByID *uuid.UUID
 	BatchCancelReason  string
+	ActingService      *string
 	ApprovalRule       *string
 	ApprovalExpiresAt  *time.Time
 	DecidedBy          *string
@@ -302,15 +304,16 @@ type Operation struct {
 }
 
 type Principal struct {
-	ID           uuid.UUID
-	Kind         string
-	Issuer       string
-	Subject      string
-	Name         string
-	PlatformRole *string
-	CreatedAt    time.Time
-	DisabledAt   *time.Time
-	TeamID       *uuid.UUID
+	ID              uuid.UUID
+	Kind            string
+	Issuer          string
+	Subject         string
+	Name            string
+	PlatformRole    *string
+	CreatedAt       time.Time
+	DisabledAt      *time.Time
+	MayActForOthers bool
+	TeamID          *uuid.UUID
 }
 
 // Versions of agents, and who made them.
@@ -389,6 +392,8 @@ type ReportingEvent struct {
 	Before []byte
 	// The resource after, as far as it changed, without secrets.
 	After []byte
+	// Name of the service that acted on behalf of the actor; NULL where the actor called by themselves.
+	ActingService *string
 }
 
 // Changes and how they stand, without their requests and answers.
@@ -411,7 +416,7 @@ type ReportingOperation struct {
 	ResourceName string
 	// Why, as the caller gave it.
 	Reason string
-	// QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED.
+	// PENDING_APPROVAL, QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED.
 	State string
 	// How often it was sent to the vendor.
 	Attempts int32
@@ -431,6 +436,14 @@ type ReportingOperation struct {
 	RequestID string
 	// The batch that it is a change of.
 	ParentOperationID *uuid.UUID
+	// Name of the service that asked on behalf of the actor; NULL where the actor called by themselves.
+	ActingService *string
+	// The vendor account that it goes to.
+	Account string
+	// Why a second owner is asked; NULL where none is.
+	ApprovalRule *string
+	// The second owner who approved or declined it.
+	DecidedBy *string
 }
 
 // What exists at the vendor, or did, and who owns it.
@@ -553,6 +566,7 @@ type ServiceToken struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	RevokedAt   *time.Time
+	LastUsedAt  *time.Time
 }
 
 type Team struct {

@@ -68,7 +68,7 @@ const cancelOperation = `-- name: CancelOperation :one
 UPDATE operations
    SET state = 'CANCELLED', sealed_request = NULL, leased_by = NULL, lease_expires_at = NULL, finished_at = clock_timestamp()
  WHERE id = $1 AND state IN ('PENDING_APPROVAL', 'QUEUED', 'RUNNING') AND sent_at IS NULL
-RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at
+RETURNING id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at
 `
 
 // No row: it has ended, or the vendor may have seen it.
@@ -124,6 +124,7 @@ func (q *Queries) CancelOperation(ctx context.Context, id uuid.UUID) (Operation,
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,
@@ -147,7 +148,7 @@ UPDATE operations
        lease_expires_at = clock_timestamp() + make_interval(secs => $2::double precision)
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.approval_rule, operations.approval_expires_at, operations.decided_by, operations.decided_at
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service, operations.approval_rule, operations.approval_expires_at, operations.decided_by, operations.decided_at
 `
 
 type ClaimAbandonedParams struct {
@@ -224,6 +225,7 @@ func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) 
 			&i.BatchCancelledBy,
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
+			&i.ActingService,
 			&i.ApprovalRule,
 			&i.ApprovalExpiresAt,
 			&i.DecidedBy,
@@ -271,7 +273,7 @@ UPDATE operations
        sent_at = CASE WHEN picked.ready THEN clock_timestamp() END, attempts = attempts + picked.ready::integer
   FROM picked
  WHERE operations.id = picked.id
-RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.approval_rule, operations.approval_expires_at, operations.decided_by, operations.decided_at
+RETURNING operations.id, operations.number, operations.account, operations.team_id, operations.principal_id, operations.actor, operations.method, operations.resource_kind, operations.resource_uuid, operations.resource_name, operations.parent_kind, operations.parent_uuid, operations.order_key, operations.idempotency_key, operations.request_digest, operations.request, operations.sealed_request, operations.response, operations.sealed_response, operations.error, operations.reason, operations.expected_version, operations.lane, operations.virtual_start, operations.state, operations.attempts, operations.available_at, operations.leased_by, operations.lease, operations.claims, operations.lease_expires_at, operations.sent_at, operations.missed_at, operations.vendor_request_id, operations.created_at, operations.started_at, operations.finished_at, operations.request_id, operations.client_address, operations.user_agent, operations.also_keys, operations.parent_operation_id, operations.batch_total, operations.batch_unchanged, operations.batch_sealed, operations.batch_cancelled_by, operations.batch_cancelled_by_id, operations.batch_cancel_reason, operations.acting_service, operations.approval_rule, operations.approval_expires_at, operations.decided_by, operations.decided_at
 `
 
 type ClaimQueuedParams struct {
@@ -362,6 +364,7 @@ func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Ope
 			&i.BatchCancelledBy,
 			&i.BatchCancelledByID,
 			&i.BatchCancelReason,
+			&i.ActingService,
 			&i.ApprovalRule,
 			&i.ApprovalExpiresAt,
 			&i.DecidedBy,
@@ -394,12 +397,12 @@ func (q *Queries) EraseUndelivered(ctx context.Context, olderThanSeconds float64
 const insertOperations = `-- name: InsertOperations :many
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent, state, approval_rule, approval_expires_at)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service, state, approval_rule, approval_expires_at)
 SELECT o.id, $1, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-000000000000'), o.actor, o.method, o.resource_kind,
        nullif(o.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_name, o.parent_kind,
        nullif(o.parent_uuid, '00000000-0000-0000-0000-000000000000'), o.order_key, string_to_array(o.also_keys, ','),
        nullif(o.idempotency_key, ''), o.request_digest, o.request, nullif(o.sealed_request, ''), o.reason,
-       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent,
+       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, ''),
        CASE WHEN o.approval_rule = '' THEN 'QUEUED' ELSE 'PENDING_APPROVAL' END, nullif(o.approval_rule, ''),
        CASE WHEN o.approval_rule <> '' THEN clock_timestamp() + interval '72 hours' END
   FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS team_id, unnest($4::uuid[]) AS principal_id,
@@ -412,7 +415,8 @@ SELECT o.id, $1, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-0000
                unnest($19::text[]) AS expected_version, unnest($20::smallint[]) AS lane,
                unnest($21::double precision[]) AS virtual_start, unnest($22::text[]) AS request_id,
                unnest($23::text[]) AS client_address, unnest($24::text[]) AS user_agent,
-               unnest($25::text[]) AS approval_rule) AS o
+               unnest($25::text[]) AS acting_service,
+               unnest($26::text[]) AS approval_rule) AS o
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id, number, created_at, available_at, state, approval_expires_at
 `
@@ -442,6 +446,7 @@ type InsertOperationsParams struct {
 	RequestIds       []string
 	ClientAddresses  []string
 	UserAgents       []string
+	ActingServices   []string
 	ApprovalRules    []string
 }
 
@@ -482,6 +487,7 @@ func (q *Queries) InsertOperations(ctx context.Context, arg InsertOperationsPara
 		arg.RequestIds,
 		arg.ClientAddresses,
 		arg.UserAgents,
+		arg.ActingServices,
 		arg.ApprovalRules,
 	)
 	if err != nil {
@@ -548,7 +554,7 @@ func (q *Queries) NextWork(ctx context.Context, account string) (float64, error)
 }
 
 const operationByID = `-- name: OperationByID :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at FROM operations WHERE id = $1
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at FROM operations WHERE id = $1
 `
 
 func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, error) {
@@ -603,6 +609,7 @@ func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, e
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,
@@ -612,7 +619,7 @@ func (q *Queries) OperationByID(ctx context.Context, id uuid.UUID) (Operation, e
 }
 
 const operationByKey = `-- name: OperationByKey :one
-SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, approval_rule, approval_expires_at, decided_by, decided_at FROM operations WHERE team_id = $1 AND idempotency_key = $2
+SELECT id, number, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name, parent_kind, parent_uuid, order_key, idempotency_key, request_digest, request, sealed_request, response, sealed_response, error, reason, expected_version, lane, virtual_start, state, attempts, available_at, leased_by, lease, claims, lease_expires_at, sent_at, missed_at, vendor_request_id, created_at, started_at, finished_at, request_id, client_address, user_agent, also_keys, parent_operation_id, batch_total, batch_unchanged, batch_sealed, batch_cancelled_by, batch_cancelled_by_id, batch_cancel_reason, acting_service, approval_rule, approval_expires_at, decided_by, decided_at FROM operations WHERE team_id = $1 AND idempotency_key = $2
 `
 
 type OperationByKeyParams struct {
@@ -672,6 +679,7 @@ func (q *Queries) OperationByKey(ctx context.Context, arg OperationByKeyParams) 
 		&i.BatchCancelledBy,
 		&i.BatchCancelledByID,
 		&i.BatchCancelReason,
+		&i.ActingService,
 		&i.ApprovalRule,
 		&i.ApprovalExpiresAt,
 		&i.DecidedBy,

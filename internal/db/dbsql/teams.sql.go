@@ -291,7 +291,7 @@ func (q *Queries) PrincipalsCalled(ctx context.Context, called string) ([]Princi
 }
 
 const serviceMaker = `-- name: ServiceMaker :one
-SELECT p.id, p.team_id, (p.platform_role IS NOT NULL)::boolean AS platform,
+SELECT p.id, p.team_id, (p.platform_role IS NOT NULL)::boolean AS platform, p.may_act_for_others,
        (SELECT count(*) FROM memberships m WHERE m.principal_id = p.id AND m.team_id <> $1) AS elsewhere,
        EXISTS (SELECT FROM memberships m WHERE m.principal_id = p.id AND m.team_id = $1)::boolean AS here
   FROM principals p
@@ -305,11 +305,12 @@ type ServiceMakerParams struct {
 }
 
 type ServiceMakerRow struct {
-	ID        uuid.UUID
-	TeamID    *uuid.UUID
-	Platform  bool
-	Elsewhere int64
-	Here      bool
+	ID              uuid.UUID
+	TeamID          *uuid.UUID
+	Platform        bool
+	MayActForOthers bool
+	Elsewhere       int64
+	Here            bool
 }
 
 // The team whose service it is; no row: there is no such service.
@@ -320,6 +321,7 @@ func (q *Queries) ServiceMaker(ctx context.Context, arg ServiceMakerParams) (Ser
 		&i.ID,
 		&i.TeamID,
 		&i.Platform,
+		&i.MayActForOthers,
 		&i.Elsewhere,
 		&i.Here,
 	)
@@ -420,7 +422,7 @@ func (q *Queries) Team(ctx context.Context, name string) (Team, error) {
 }
 
 const tokenOfTeam = `-- name: TokenOfTeam :one
-SELECT t.id, p.name AS service, t.created_at, t.expires_at, t.revoked_at
+SELECT t.id, p.name AS service, t.created_at, t.expires_at, t.revoked_at, t.last_used_at
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  WHERE t.id = $1 AND p.team_id = $2
@@ -433,11 +435,12 @@ type TokenOfTeamParams struct {
 }
 
 type TokenOfTeamRow struct {
-	ID        string
-	Service   string
-	CreatedAt time.Time
-	ExpiresAt time.Time
-	RevokedAt *time.Time
+	ID         string
+	Service    string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	RevokedAt  *time.Time
+	LastUsedAt *time.Time
 }
 
 // A token of one of the team's services, locked.
@@ -450,6 +453,7 @@ func (q *Queries) TokenOfTeam(ctx context.Context, arg TokenOfTeamParams) (Token
 		&i.CreatedAt,
 		&i.ExpiresAt,
 		&i.RevokedAt,
+		&i.LastUsedAt,
 	)
 	return i, err
 }

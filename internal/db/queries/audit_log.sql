@@ -13,7 +13,7 @@ SELECT coalesce((SELECT index + 1 FROM audit_leaves ORDER BY index DESC LIMIT 1)
 -- places short whatever the planner believes.
 SELECT e.id, e.recorded_at, e.actor, e.principal_id, e.team_id, e.action, e.method, e.resource_kind, e.resource_uuid, e.resource_name,
        e.parent_kind, e.parent_uuid, e.parent_name, e.reason, e.outcome, e.origin, e.operation_id, e.vendor_request_id, e.request_id,
-       e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after
+       e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after, e.acting_service
   FROM audit_events AS e
  WHERE e.recorded_at >= @since
    AND NOT EXISTS (SELECT FROM audit_leaves AS l WHERE l.recorded_at = e.recorded_at AND l.event_id = e.id AND l.recorded_at >= @since)
@@ -40,7 +40,7 @@ SELECT index, recorded_at, hash FROM audit_leaves WHERE event_id = @event_id ORD
 -- An event by its whole key, if the caller may see it.
 SELECT id, recorded_at, actor, principal_id, team_id, action, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, parent_name, reason, outcome, origin, operation_id, vendor_request_id, request_id,
-       client_address, user_agent, error_reason, error_message, request, before, after
+       client_address, user_agent, error_reason, error_message, request, before, after, acting_service
   FROM audit_events
  WHERE recorded_at = @recorded_at AND id = @id AND (@sees_all::boolean OR team_id = ANY (@teams::uuid[]));
 

@@ -3,10 +3,10 @@
 -- releases cannot subtract. No row: the idempotency key is taken.
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, order_key, idempotency_key,
        request_digest, request, reason, lane, virtual_start, available_at, request_id, client_address, user_agent,
-       batch_total, batch_unchanged, batch_sealed)
+       batch_total, batch_unchanged, batch_sealed, acting_service)
 VALUES (@id, @account, @team_id, @principal_id, @actor, @method, @resource_kind, @order_key, @idempotency_key,
        @request_digest, @request, @reason, @lane, @virtual_start, now() + interval '100 years', @request_id, @client_address, @user_agent,
-       @batch_total, @batch_unchanged, @batch_sealed)
+       @batch_total, @batch_unchanged, @batch_sealed, @acting_service)
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING *;
 
@@ -14,10 +14,10 @@ RETURNING *;
 -- As InsertOperation, without a key. It has no answer, so that many go to the server at once.
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent, parent_operation_id)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, parent_operation_id, acting_service)
 VALUES (@id, @account, @team_id, @principal_id, @actor, @method, @resource_kind, @resource_uuid, @resource_name,
        @parent_kind, @parent_uuid, @order_key, @request_digest, @request, @sealed_request, @reason,
-       @expected_version, @lane, @virtual_start, @request_id, @client_address, @user_agent, @parent_operation_id);
+       @expected_version, @lane, @virtual_start, @request_id, @client_address, @user_agent, @parent_operation_id, @acting_service);
 
 -- name: StartBatches :exec
 -- A batch runs once one of its changes was taken up. No worker holds it, so its lease

@@ -34,12 +34,12 @@ SELECT coalesce(reserved.virtual_finish - team.cost * room.places, 0)::double pr
 -- Those are not answered whose idempotency key is taken.
 INSERT INTO operations (id, account, team_id, principal_id, actor, method, resource_kind, resource_uuid, resource_name,
        parent_kind, parent_uuid, order_key, also_keys, idempotency_key, request_digest, request, sealed_request, reason,
-       expected_version, lane, virtual_start, request_id, client_address, user_agent, state, approval_rule, approval_expires_at)
+       expected_version, lane, virtual_start, request_id, client_address, user_agent, acting_service, state, approval_rule, approval_expires_at)
 SELECT o.id, @account, o.team_id, nullif(o.principal_id, '00000000-0000-0000-0000-000000000000'), o.actor, o.method, o.resource_kind,
        nullif(o.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_name, o.parent_kind,
        nullif(o.parent_uuid, '00000000-0000-0000-0000-000000000000'), o.order_key, string_to_array(o.also_keys, ','),
        nullif(o.idempotency_key, ''), o.request_digest, o.request, nullif(o.sealed_request, ''), o.reason,
-       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent,
+       o.expected_version, o.lane, o.virtual_start, o.request_id, o.client_address, o.user_agent, nullif(o.acting_service, ''),
        CASE WHEN o.approval_rule = '' THEN 'QUEUED' ELSE 'PENDING_APPROVAL' END, nullif(o.approval_rule, ''),
        CASE WHEN o.approval_rule <> '' THEN clock_timestamp() + interval '72 hours' END
   FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@team_ids::uuid[]) AS team_id, unnest(@principal_ids::uuid[]) AS principal_id,
@@ -52,6 +52,7 @@ SELECT o.id, @account, o.team_id, nullif(o.principal_id, '00000000-0000-0000-000
                unnest(@expected_versions::text[]) AS expected_version, unnest(@lanes::smallint[]) AS lane,
                unnest(@virtual_starts::double precision[]) AS virtual_start, unnest(@request_ids::text[]) AS request_id,
                unnest(@client_addresses::text[]) AS client_address, unnest(@user_agents::text[]) AS user_agent,
+               unnest(@acting_services::text[]) AS acting_service,
                unnest(@approval_rules::text[]) AS approval_rule) AS o
 ON CONFLICT (team_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id, number, created_at, available_at, state, approval_expires_at;

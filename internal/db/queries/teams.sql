@@ -49,7 +49,7 @@ DELETE FROM memberships WHERE team_id = @team_id AND principal_id = @principal_i
 
 -- name: ServiceMaker :one
 -- The team whose service it is; no row: there is no such service.
-SELECT p.id, p.team_id, (p.platform_role IS NOT NULL)::boolean AS platform,
+SELECT p.id, p.team_id, (p.platform_role IS NOT NULL)::boolean AS platform, p.may_act_for_others,
        (SELECT count(*) FROM memberships m WHERE m.principal_id = p.id AND m.team_id <> @team_id) AS elsewhere,
        EXISTS (SELECT FROM memberships m WHERE m.principal_id = p.id AND m.team_id = @team_id)::boolean AS here
   FROM principals p
@@ -61,7 +61,7 @@ UPDATE principals SET team_id = @team_id WHERE id = @id AND team_id IS NULL;
 
 -- name: TokenOfTeam :one
 -- A token of one of the team's services, locked.
-SELECT t.id, p.name AS service, t.created_at, t.expires_at, t.revoked_at
+SELECT t.id, p.name AS service, t.created_at, t.expires_at, t.revoked_at, t.last_used_at
   FROM service_tokens t
   JOIN principals p ON p.id = t.principal_id
  WHERE t.id = @id AND p.team_id = @team_id

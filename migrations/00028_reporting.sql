@@ -8,7 +8,7 @@ COMMENT ON SCHEMA reporting IS 'Views for reports. Columns are added at the end 
 CREATE VIEW reporting.events AS
 SELECT e.id, e.recorded_at, (e.recorded_at AT TIME ZONE 'UTC')::date AS day, e.actor, t.name AS team, e.action, e.method, e.resource_kind,
        e.resource_uuid, e.resource_name, e.parent_kind, e.parent_uuid, e.reason, e.outcome, e.origin, e.operation_id, e.vendor_request_id,
-       e.request_id, e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after
+       e.request_id, e.client_address, e.user_agent, e.error_reason, e.error_message, e.request, e.before, e.after, e.acting_service
   FROM audit_events AS e LEFT JOIN teams AS t ON t.id = e.team_id;
 COMMENT ON VIEW reporting.events IS 'The history: a row for each event. A change has two, ACCEPTED and then its outcome. Give a range of recorded_at: the table is partitioned by it.';
 COMMENT ON COLUMN reporting.events.id IS 'Unique id of the event, a UUID of version 7.';
@@ -35,11 +35,13 @@ COMMENT ON COLUMN reporting.events.error_reason IS 'Why it failed or was denied,
 COMMENT ON COLUMN reporting.events.error_message IS 'What the caller was told.';
 COMMENT ON COLUMN reporting.events.request IS 'The request without secrets, with ACCEPTED and DENIED.';
 COMMENT ON COLUMN reporting.events.before IS 'The resource before, as far as it changed, without secrets.';
+COMMENT ON COLUMN reporting.events.acting_service IS 'Name of the service that acted on behalf of the actor; NULL where the actor called by themselves.';
 COMMENT ON COLUMN reporting.events.after IS 'The resource after, as far as it changed, without secrets.';
 
 CREATE VIEW reporting.operations AS
 SELECT o.id, o.number, t.name AS team, o.actor, o.method, o.resource_kind, o.resource_uuid, o.resource_name, o.reason, o.state, o.attempts,
-       o.created_at, o.started_at, o.sent_at, o.finished_at, o.finished_at - o.created_at AS took, o.vendor_request_id, o.request_id, o.parent_operation_id
+       o.created_at, o.started_at, o.sent_at, o.finished_at, o.finished_at - o.created_at AS took, o.vendor_request_id, o.request_id, o.parent_operation_id,
+       o.acting_service, o.account, o.approval_rule, o.decided_by
   FROM operations AS o JOIN teams AS t ON t.id = o.team_id;
 COMMENT ON VIEW reporting.operations IS 'Changes and how they stand, without their requests and answers.';
 COMMENT ON COLUMN reporting.operations.id IS 'Unique id of the operation.';
@@ -51,7 +53,11 @@ COMMENT ON COLUMN reporting.operations.resource_kind IS 'Kind of what it changes
 COMMENT ON COLUMN reporting.operations.resource_uuid IS 'Its uuid; NULL before it exists.';
 COMMENT ON COLUMN reporting.operations.resource_name IS 'Its name.';
 COMMENT ON COLUMN reporting.operations.reason IS 'Why, as the caller gave it.';
-COMMENT ON COLUMN reporting.operations.state IS 'QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED.';
+COMMENT ON COLUMN reporting.operations.state IS 'PENDING_APPROVAL, QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED.';
+COMMENT ON COLUMN reporting.operations.acting_service IS 'Name of the service that asked on behalf of the actor; NULL where the actor called by themselves.';
+COMMENT ON COLUMN reporting.operations.account IS 'The vendor account that it goes to.';
+COMMENT ON COLUMN reporting.operations.approval_rule IS 'Why a second owner is asked; NULL where none is.';
+COMMENT ON COLUMN reporting.operations.decided_by IS 'The second owner who approved or declined it.';
 COMMENT ON COLUMN reporting.operations.attempts IS 'How often it was sent to the vendor.';
 COMMENT ON COLUMN reporting.operations.created_at IS 'When it was accepted.';
 COMMENT ON COLUMN reporting.operations.started_at IS 'When a worker first took it up.';
