@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"testing"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -44,7 +45,7 @@ func TestASecondOwnerApproves(t *testing.T) {
 	_, err = s.as(t, w.search).operations.ApproveOperation(t.Context(), &pb.ApproveOperationRequest{Id: yes})
 	requireReason(t, err, pb.ErrorReason_ERROR_REASON_NOT_FOUND) // another team's owner
 	for _, r := range w.vendor.Requests()[before:] {
-		if r.Method == "DELETE" {
+		if r.Method == http.MethodDelete {
 			t.Errorf("%s was deleted without approval", r.Path)
 		}
 	}
@@ -107,7 +108,7 @@ func (w *world) expires(t *testing.T, first *client, agent string) {
 	})
 	if deleted := effects(w.vendor.Server, agentsPath+"/"+agent); len(deleted) > 0 {
 		for _, r := range w.vendor.Requests() {
-			if r.Method == "DELETE" && r.Effect != genaisim.NoEffect && r.Path == agentsPath+"/"+agent {
+			if r.Method == http.MethodDelete && r.Effect != genaisim.NoEffect && r.Path == agentsPath+"/"+agent {
 				t.Error("what nobody approved was made")
 			}
 		}
