@@ -153,6 +153,9 @@ func printReport(w io.Writer, r *verify.Report, what string) error {
 	if r.Unsealed > 0 {
 		fmt.Fprintf(&out, "%d events had no place yet: nothing is said of them\n", r.Unsealed)
 	}
+	if r.Other > 0 {
+		fmt.Fprintf(&out, "%d lines are none of events\n", r.Other)
+	}
 	if _, err := io.WriteString(w, out.String()); err != nil {
 		return err
 	}

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
+	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -18,7 +21,7 @@ const (
 	sealedLine   lineKind = iota // an event with its place
 	unsealedLine                 // an event that has none yet
 	otherLine                    // an export's own line, such as its count
-	badLine                      // begins like an event and is none
+	badLine                      // may be taken for an event and is none of ours
 )
 
 // line is a line of an export.
@@ -57,13 +60,10 @@ func (l *line) id() string {
 func parse(text []byte) line {
 	rest, ok := bytes.CutPrefix(text, []byte(`{"index":`))
 	if !ok {
-		if bytes.HasPrefix(text, []byte(`{"event":`)) {
-			return line{kind: unsealedLine}
-		}
-		return line{kind: otherLine}
+		return unplaced(text)
 	}
-	if bytes.HasPrefix(rest, []byte(`null,"event":`)) {
-		return line{kind: unsealedLine}
+	if bytes.HasPrefix(rest, []byte("null,")) {
+		return unplaced(text)
 	}
 	index, digits := int64(0), 0
 	for digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' {
@@ -84,6 +84,49 @@ func parse(text []byte) line {
 	text[at-1] = 0
 	hashed := text[at-1 : len(text)-1]
 	return line{kind: sealedLine, index: index, event: hashed[1:], leaf: sha256.Sum256(hashed)}
+}
+
+// unplaced is a line that is no event with its place. It is parsed: what some other reader
+// would take for an event with a place must not be passed over for how it is written.
+func unplaced(text []byte) line {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return line{kind: otherLine}
+	}
+	names, ok := members(text)
+	switch {
+	case !ok:
+		return line{kind: badLine, index: nowhere}
+	case slices.Equal(names, []string{"event"}):
+		return line{kind: unsealedLine}
+	case slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, "event") || strings.EqualFold(name, "index") }):
+		return line{kind: badLine, index: nowhere}
+	}
+	return line{kind: otherLine}
+}
+
+// members are the names in a JSON object, in order and as often as they stand there, but for an
+// index that is null before all others; false if the text is not one object.
+func members(text []byte) (names []string, ok bool) {
+	in := json.NewDecoder(bytes.NewReader(text))
+	if open, err := in.Token(); err != nil || open != json.Delim('{') {
+		return nil, false
+	}
+	for first := true; in.More(); first = false {
+		var value json.RawMessage
+		token, err := in.Token()
+		name, isText := token.(string)
+		if err != nil || !isText || in.Decode(&value) != nil {
+			return nil, false
+		}
+		if !first || name != "index" || string(value) != "null" {
+			names = append(names, name)
+		}
+	}
+	if _, err := in.Token(); err != nil {
+		return nil, false
+	}
+	_, err := in.Token()
+	return names, errors.Is(err, io.EOF)
 }
 
 // lines reads an export line by line.

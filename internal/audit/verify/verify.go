@@ -232,6 +232,18 @@ func (c *checker) finish() {
 			"the export ends before this event, and the checkpoint covers %d; if the export is older than the checkpoint, hold it against one of its "+
 				"time (see --size)", c.size)})
 	}
+	c.compared()
+}
+
+// compared reports what nothing was held against: without leaves only roots tell, and they
+// cannot be made of events that stand too far from their places.
+func (c *checker) compared() {
+	if c.size == 0 || c.leaves != nil || c.rooted == len(c.checkpoints) || c.report.Found > 0 {
+		return
+	}
+	c.report.Add(Stretch(Reordered, c.tree.Size(), c.size-1, fmt.Sprintf(
+		"more than %d events stand before one that belongs before them, so they were held against nothing; order the export by place, or give "+
+			"the leaf hashes (see --leaves)", maxPending)))
 }
 
 func (c *checker) there(index int64) bool { return c.seen[index/64]>>(index%64)&1 == 1 }
