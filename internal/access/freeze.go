@@ -3,15 +3,15 @@ package access
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
@@ -35,13 +35,15 @@ func (f *freezes) check(ctx context.Context, store *db.Store, m *methods.Method,
 	if err != nil {
 		return err
 	}
+	touched := append(slices.Clip(d.changed), d.Team)
 	for _, row := range rows {
 		what := "everything"
 		if row.TeamID != nil {
-			if d.Team.ID == uuid.Nil || *row.TeamID != d.Team.ID {
+			i := slices.IndexFunc(touched, func(t identity.Team) bool { return t.ID == *row.TeamID })
+			if i < 0 {
 				continue
 			}
-			what = fmt.Sprintf("team %q", d.Team.Name)
+			what = fmt.Sprintf("team %q", touched[i].Name)
 		}
 		return fault.New(pb.ErrorReason_ERROR_REASON_FROZEN, "%s is frozen: nothing can be changed. %s froze it at %s: %s",
 			what, row.Actor, row.FrozenAt.UTC().Format(time.RFC3339), row.Reason)

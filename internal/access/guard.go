@@ -48,6 +48,8 @@ type Decision struct {
 	Team identity.Team
 	// Target is the first thing the request names.
 	Target identity.Target
+	// changed are the teams of all that the call changes or needs a say over, for freezes.
+	changed []identity.Team
 	// Account is the vendor account that the call goes to: where what it names is, or else
 	// where the team creates. "" if it names nothing that is in one.
 	Account string
@@ -105,12 +107,18 @@ func (g *Guard) decideByTargets(ctx context.Context, c identity.Caller, m *metho
 	r := request{Guard: g, caller: c, method: m, message: req}
 	var decision Decision
 	var named []thing
+	var changed []identity.Team
 	for i, target := range m.Access.GetTargets() {
 		found, err := r.check(ctx, target)
 		if err != nil {
 			return Decision{}, err
 		}
 		named = append(named, found...)
+		if target.GetRole() > pb.Role_ROLE_VIEWER {
+			for _, t := range found {
+				changed = append(changed, t.team)
+			}
+		}
 		if i > 0 {
 			continue
 		}
@@ -120,6 +128,7 @@ func (g *Guard) decideByTargets(ctx context.Context, c identity.Caller, m *metho
 		decision = Decision{Team: found[0].team, Target: found[0].Target}
 	}
 	var err error
+	decision.changed = changed
 	decision.Account, err = r.account(named)
 	return decision, err
 }

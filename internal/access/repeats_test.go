@@ -72,6 +72,7 @@ func TestWhatIsFrozenIsNotChanged(t *testing.T) {
 	freeze("INSERT INTO freezes (team_id, actor, reason) VALUES ($1, 'ada@example.com', 'leaked key')", w.teams["payments"])
 	update, get := &pb.UpdateAgentRequest{Uuid: paymentsAgent}, &pb.GetAgentRequest{Uuid: paymentsAgent}
 	elsewhere := &pb.UpdateAgentRequest{Uuid: searchAgent}
+	into := &pb.CreateWorkspaceRequest{Mutation: &pb.MutationOptions{Team: "search"}, AgentUuids: []string{paymentsAgent}}
 	revoke := &pb.RevokeServiceTokenRequest{Team: "payments", Token: "abcdefgh"}
 
 	_, err := w.guard.Check(t.Context(), w.callers["owner"], methods.API().ByRequest(update), update)
@@ -85,6 +86,9 @@ func TestWhatIsFrozenIsNotChanged(t *testing.T) {
 	}
 	if _, err := w.guard.Check(t.Context(), w.callers["admin"], methods.API().ByRequest(update), update); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_FROZEN {
 		t.Errorf("an administrator's change of what is frozen: %v", err)
+	}
+	if _, err := w.guard.Check(t.Context(), w.callers["admin"], methods.API().ByRequest(into), into); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_FROZEN {
+		t.Errorf("what is frozen is moved by a change of another team: %v", err)
 	}
 	if _, err := w.guard.Check(t.Context(), w.callers["owner"], methods.API().ByRequest(get), get); err != nil {
 		t.Errorf("a read of what is frozen: %v", err)
