@@ -47,8 +47,14 @@ type callerLimits struct {
 	CallerLimits
 
 	mu    sync.Mutex
-	of    map[uuid.UUID]*usage
+	of    map[taker]*usage
 	swept time.Time
+}
+
+// taker is who takes: a person whom a service acts for is not slowed down by it.
+type taker struct {
+	principal uuid.UUID
+	through   string
 }
 
 // usage is what one caller takes.
@@ -59,7 +65,7 @@ type usage struct {
 }
 
 func newCallerLimits(limits CallerLimits) *callerLimits {
-	return &callerLimits{CallerLimits: limits.withDefaults(), of: map[uuid.UUID]*usage{}}
+	return &callerLimits{CallerLimits: limits.withDefaults(), of: map[taker]*usage{}}
 }
 
 // wrap refuses calls that are too many for their caller with RESOURCE_EXHAUSTED, before their
@@ -92,10 +98,11 @@ func (l *callerLimits) enter(caller identity.Caller, stream bool) (leave func(),
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
-	u := l.of[caller.PrincipalID]
+	who := taker{caller.PrincipalID, caller.ActingService}
+	u := l.of[who]
 	if u == nil {
 		u = &usage{calls: rate.NewLimiter(rate.Limit(l.PerSecond), l.Burst)}
-		l.of[caller.PrincipalID] = u
+		l.of[who] = u
 	}
 	u.last = now
 	switch {
