@@ -3,6 +3,9 @@ package e2e_test
 import (
 	"net/http"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
@@ -29,6 +32,16 @@ func TestASecondOwnerApproves(t *testing.T) {
 		requireReason(t, err, pb.ErrorReason_ERROR_REASON_APPROVAL_PENDING)
 		return operationOf(err)
 	}
+	// One owner cannot do without the second: neither by ending the rule, nor with a service of their own.
+	_, err := first.teams.SetTeamApprovals(t.Context(), &pb.SetTeamApprovalsRequest{Team: "payments"})
+	requireReason(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
+	made, err := first.teams.CreateServiceToken(t.Context(), &pb.CreateServiceTokenRequest{
+		Team: "payments", Service: "puppet", Role: pb.Role_ROLE_OWNER, Lifetime: durationpb.New(time.Hour), Reason: "mine",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	puppet := s.as(t, made.GetSecret())
 	before := len(w.vendor.Requests())
 	yes, no := pending(doomed), pending(kept)
 	// What waits for approval holds up nothing.
@@ -42,6 +55,8 @@ func TestASecondOwnerApproves(t *testing.T) {
 	}
 	_, err = first.operations.ApproveOperation(t.Context(), &pb.ApproveOperationRequest{Id: yes})
 	requireReason(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED) // their own
+	_, err = puppet.operations.ApproveOperation(t.Context(), &pb.ApproveOperationRequest{Id: yes})
+	requireReason(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED) // with a token they made
 	_, err = s.as(t, w.search).operations.ApproveOperation(t.Context(), &pb.ApproveOperationRequest{Id: yes})
 	requireReason(t, err, pb.ErrorReason_ERROR_REASON_NOT_FOUND) // another team's owner
 	for _, r := range w.vendor.Requests()[before:] {
@@ -101,6 +116,11 @@ func (w *world) expires(t *testing.T, first *client, agent string) {
 	if err != nil || late.GetOperation().GetState() != pb.Operation_STATE_PENDING_APPROVAL {
 		t.Fatalf("asked for, it is %v, %v", late, err)
 	}
+	// They take no place in the queue, and are bounded like it.
+	w.exec(t, "UPDATE teams SET backlog_limit = 1 WHERE name = 'payments'")
+	_, err = first.agents.DeleteAgent(t.Context(), &pb.DeleteAgentRequest{Uuid: agent, Mutation: &pb.MutationOptions{Async: true}})
+	requireReason(t, err, pb.ErrorReason_ERROR_REASON_BACKLOG_FULL)
+	w.exec(t, "UPDATE teams SET backlog_limit = 1000 WHERE name = 'payments'")
 	w.exec(t, "UPDATE operations SET approval_expires_at = clock_timestamp() WHERE state = 'PENDING_APPROVAL'")
 	await(t, "what nobody approved fails", func() bool {
 		op, err := first.operations.GetOperation(t.Context(), &pb.GetOperationRequest{Id: late.GetOperation().GetId()})

@@ -22,7 +22,7 @@ import (
 
 // A team may want a second owner's word for some changes. Such a change is durable at once,
 // with its event, and not in the queue: it holds up nothing, and takes its place when it is
-// approved. Nobody approves their own.
+// approved. Nobody approves their own; see [identity.Another].
 
 // approval is the rule by which a change waits for a second owner, as the database names it;
 // "" if it does not.
@@ -41,6 +41,17 @@ func (e *Engine) approval(ctx context.Context, s *submission) (string, error) {
 	name := strings.TrimPrefix(rule.String(), approvalPrefix)
 	if !slices.Contains(team.Approvals, name) {
 		return "", nil
+	}
+	// It takes no place in the queue, and must still not be without bounds.
+	pending, err := e.Store.PendingApprovals(ctx, dbsql.PendingApprovalsParams{TeamID: team.ID, AtMost: team.BacklogLimit})
+	if err != nil {
+		return "", fmt.Errorf("counting what waits for approval: %w", db.Classify(err))
+	}
+	if pending >= int64(team.BacklogLimit) {
+		return "", &fault.Error{
+			Reason: pb.ErrorReason_ERROR_REASON_BACKLOG_FULL, RetryAfter: expireEvery,
+			Public: fmt.Sprintf("%d changes of team %s wait for a second owner already: have some of them decided or cancelled first", pending, team.Name),
+		}
 	}
 	if s.method.Access.GetReturnsSecret() && s.options.GetIdempotencyKey() == "" {
 		return "", fault.Invalid("mutation.idempotency_key",
@@ -128,10 +139,8 @@ func (e *Engine) undecided(ctx context.Context, q *db.Queries, by identity.Calle
 		return found.Operation, e.missing(id, err)
 	case !found.Open:
 		return found.Operation, fault.Precondition("operation %s does not wait for approval: it is %s", id, found.Operation.State)
-	case found.Operation.PrincipalID != nil && *found.Operation.PrincipalID == by.PrincipalID:
-		return found.Operation, fault.Precondition("you asked for operation %s yourself: another owner decides (CancelOperation takes it back)", id)
 	}
-	return found.Operation, nil
+	return found.Operation, identity.Another(ctx, q, by, found.Operation.PrincipalID, found.Operation.Actor, "operation "+id.String())
 }
 
 // decisionEvent is the history's line of a second owner's word.

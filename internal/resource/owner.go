@@ -12,6 +12,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/audit"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
@@ -29,6 +30,9 @@ type handOver struct {
 // give gives a resource, which is locked, and its parts to another owner, and writes that
 // into the history: of the team that gave it, and of the one that has it now.
 func give(ctx context.Context, q *db.Queries, by identity.Caller, req proto.Message, row dbsql.Resource, h handOver) error {
+	if err := settled(ctx, q, row); err != nil {
+		return err
+	}
 	if err := q.SetOwner(ctx, dbsql.SetOwnerParams{TeamID: h.to, Kind: row.Kind, UUID: row.UUID}); err != nil {
 		return fmt.Errorf("giving %s %s to another owner: %w", row.Kind, row.UUID, err)
 	}
@@ -44,6 +48,19 @@ func give(ctx context.Context, q *db.Queries, by identity.Caller, req proto.Mess
 		if err := record(ctx, q, by, req, row, m); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// settled wants no change of a resource to be under way: what its owner asked for must not be
+// done to it, or approved by them, once it is another team's.
+func settled(ctx context.Context, q *db.Queries, row dbsql.Resource) error {
+	some, err := q.ResourceIsBusy(ctx, dbsql.ResourceIsBusyParams{Kind: row.Kind, UUID: row.UUID, Account: row.Account})
+	if err != nil {
+		return fmt.Errorf("looking for changes of %s %s that are under way: %w", row.Kind, row.UUID, err)
+	}
+	if some {
+		return fault.Precondition("%s %s has changes under way: wait until they have ended, or cancel those that wait for approval", row.Kind, row.UUID)
 	}
 	return nil
 }

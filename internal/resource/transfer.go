@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -40,6 +41,9 @@ func (c *Claimer) Transfer(ctx context.Context, by identity.Caller, req *pb.Tran
 			return fmt.Errorf("looking for team %s: %w", req.GetToTeam(), err)
 		case to.ID == from.ID:
 			return fault.Precondition("%s %s belongs to team %q already", row.Kind, row.UUID, to.Name)
+		}
+		if err := thawed(ctx, q, dbsql.TeamByIDRow{ID: to.ID, Name: to.Name}); err != nil {
+			return err
 		}
 		if err := q.EndExpiredTransfers(ctx, dbsql.EndExpiredTransfersParams{Kind: row.Kind, UUID: row.UUID}); err != nil {
 			return fmt.Errorf("ending transfers that expired: %w", err)
@@ -82,8 +86,9 @@ func (c *Claimer) Approve(ctx context.Context, by identity.Caller, req *pb.Appro
 			return err
 		case t.FromTeamID != by.ActingTeam.ID || !t.NeedsApproval:
 			return fault.Precondition("transfer %s does not wait for a second owner of team %q", t.ID, by.ActingTeam.Name)
-		case t.PrincipalID != nil && *t.PrincipalID == by.PrincipalID:
-			return fault.Precondition("you asked for transfer %s yourself: another owner decides", t.ID)
+		}
+		if err := identity.Another(ctx, q, by, t.PrincipalID, t.Actor, "transfer "+t.ID.String()); err != nil {
+			return err
 		}
 		to, err := q.TeamByID(ctx, t.ToTeamID)
 		if err != nil {
@@ -115,6 +120,9 @@ func (c *Claimer) Accept(ctx context.Context, by identity.Caller, req *pb.Accept
 		}
 		row, from, err := owned(ctx, q, t.Kind, t.UUID.String())
 		if err != nil {
+			return err
+		}
+		if err := thawed(ctx, q, from); err != nil {
 			return err
 		}
 		if from.ID != t.FromTeamID {
@@ -208,6 +216,20 @@ func owned(ctx context.Context, q *db.Queries, kind, id string) (dbsql.Resource,
 		return row, team, fmt.Errorf("looking for the owner of %s %s: %w", kind, id, err)
 	}
 	return row, team, nil
+}
+
+// thawed refuses what is to leave a team that is frozen, or come to it. The access check has
+// asked only about the team that the call acts for.
+func thawed(ctx context.Context, q *db.Queries, team dbsql.TeamByIDRow) error {
+	row, err := q.FreezeOf(ctx, &team.ID)
+	switch {
+	case db.NoRows(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking whether team %s is frozen: %w", team.Name, err)
+	}
+	return fault.New(pb.ErrorReason_ERROR_REASON_FROZEN, "team %q is frozen: nothing can be changed. %s froze it at %s: %s",
+		team.Name, row.Actor, row.FrozenAt.UTC().Format(time.RFC3339), row.Reason)
 }
 
 // pending is a transfer as callers see it, in the state that it began with.

@@ -225,6 +225,13 @@ func TestTokensOfATeamsServices(t *testing.T) {
 	_, err = create("red", "reports")
 	refused(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
 
+	// Nor once an administrator has given the team's own service more than the team has.
+	if _, err := w.pool.Exec(t.Context(), "UPDATE principals SET platform_role = 'AUDITOR' WHERE name = 'blue-bot'"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = create("blue", "blue-bot")
+	refused(t, err, pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
+
 	listed, err := w.teams.Tokens(t.Context(), w.id(t, "blue"), &pb.ListServiceTokensRequest{Team: "blue"})
 	if err != nil || len(listed.GetTokens()) != 1 || listed.GetTokens()[0].GetService() != "blue-bot" {
 		t.Errorf("the team's tokens are %v, %v", listed, err)
@@ -278,5 +285,31 @@ func TestFreezes(t *testing.T) {
 	}
 	if n := w.count(t, "SELECT count(*) FROM audit_events WHERE method LIKE '%reeze'"); n != 3 {
 		t.Errorf("the history has %d events of freezes", n)
+	}
+}
+
+func TestOneOwnerCannotDoWithoutTheSecond(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.make(t, "blue")
+	owner := identity.Caller{Name: "ada@example.com", Teams: []identity.Membership{{TeamID: w.id(t, "blue"), Team: "blue", Role: pb.Role_ROLE_OWNER}}}
+	set := func(by identity.Caller, rules ...pb.ApprovalRule) error {
+		_, err := w.teams.SetApprovals(t.Context(), by, &pb.SetTeamApprovalsRequest{Team: "blue", Approvals: rules})
+		return err
+	}
+	deleted, revealed := pb.ApprovalRule_APPROVAL_RULE_DELETE_AGENT, pb.ApprovalRule_APPROVAL_RULE_REVEAL_KEY
+	if err := set(owner, deleted); err != nil {
+		t.Fatal(err)
+	}
+	if err := set(owner, revealed, deleted); err != nil {
+		t.Errorf("an owner cannot want more approvals: %v", err)
+	}
+	refused(t, set(owner), pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
+	refused(t, set(owner, revealed), pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
+	if got, err := w.teams.Get(t.Context(), "blue"); err != nil || len(got.GetApprovals()) != 2 {
+		t.Errorf("the team is %v, %v", got, err)
+	}
+	if err := set(admin()); err != nil {
+		t.Errorf("an administrator cannot end approvals: %v", err)
 	}
 }

@@ -68,9 +68,10 @@ func mayMakeTokens(ctx context.Context, q *db.Queries, in dbsql.Team, service st
 	}
 	theirs := maker.TeamID != nil && *maker.TeamID == in.ID
 	// One that was made on the command line is the team's if it is in no other.
-	unclaimed := maker.TeamID == nil && maker.Here && maker.Elsewhere == 0 && !maker.Platform
+	unclaimed := maker.TeamID == nil && maker.Here && maker.Elsewhere == 0
+	// A platform role is an administrator's to hand out, also where the service was the team's before.
 	// With one that may act for others, a team's owners could write other people's names into the history.
-	if (theirs || unclaimed) && !maker.MayActForOthers {
+	if (theirs || unclaimed) && !maker.Platform && !maker.MayActForOthers {
 		return nil
 	}
 	return fault.Precondition("the name %q is taken by a service that is not team %q's alone: choose another, or ask an administrator", service, in.Name)

@@ -3,6 +3,7 @@ package team
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db"
@@ -40,10 +41,17 @@ func (r *Registry) Update(ctx context.Context, by identity.Caller, req *pb.Updat
 	})
 }
 
-// SetApprovals says which changes of a team wait for a second owner.
+// SetApprovals says which changes of a team wait for a second owner. Owners add to them; if
+// they could take one away, each could do alone what takes two.
 func (r *Registry) SetApprovals(ctx context.Context, by identity.Caller, req *pb.SetTeamApprovalsRequest) (*pb.Team, error) {
 	return r.set(ctx, by, req, req.GetTeam(), req.GetReason(), func(p *dbsql.SetTeamParams) error {
+		before := p.Approvals
 		p.Approvals = stored(req.GetApprovals())
+		for _, rule := range before {
+			if !slices.Contains(p.Approvals, rule) && !by.Admin() {
+				return fault.Precondition("an administrator lets %s go on without a second owner: one owner cannot", rule)
+			}
+		}
 		return nil
 	})
 }

@@ -321,3 +321,20 @@ func (q *Queries) LockPending(ctx context.Context, id uuid.UUID) (LockPendingRow
 	)
 	return i, err
 }
+
+const pendingApprovals = `-- name: PendingApprovals :one
+SELECT count(*) FROM (SELECT FROM operations o WHERE o.state = 'PENDING_APPROVAL' AND o.team_id = $1 LIMIT $2) AS pending
+`
+
+type PendingApprovalsParams struct {
+	TeamID uuid.UUID
+	AtMost int32
+}
+
+// How many changes of a team wait for a second owner, counted up to a limit.
+func (q *Queries) PendingApprovals(ctx context.Context, arg PendingApprovalsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, pendingApprovals, arg.TeamID, arg.AtMost)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}

@@ -120,6 +120,35 @@ func (q *Queries) MembershipsOf(ctx context.Context, principalID uuid.UUID) ([]M
 	return items, nil
 }
 
+const oneHand = `-- name: OneHand :one
+WITH RECURSIVE one AS (
+    SELECT $1::uuid AS id
+    UNION
+    SELECT e.principal_id FROM one JOIN audit_events e ON e.parent_uuid = one.id
+     WHERE e.method = 'agentsvc.v1.TeamService.CreateServiceToken' AND e.outcome = 'SUCCEEDED' AND e.principal_id IS NOT NULL
+), other AS (
+    SELECT $2::uuid AS id
+    UNION
+    SELECT e.principal_id FROM other JOIN audit_events e ON e.parent_uuid = other.id
+     WHERE e.method = 'agentsvc.v1.TeamService.CreateServiceToken' AND e.outcome = 'SUCCEEDED' AND e.principal_id IS NOT NULL
+)
+SELECT EXISTS (SELECT FROM one JOIN other ON other.id = one.id)::boolean AS shared
+`
+
+type OneHandParams struct {
+	One   uuid.UUID
+	Other uuid.UUID
+}
+
+// Whether one hand may have both of two principals: a service is as well in the hand of whoever was
+// given a token of it, and those of their makers.
+func (q *Queries) OneHand(ctx context.Context, arg OneHandParams) (bool, error) {
+	row := q.db.QueryRow(ctx, oneHand, arg.One, arg.Other)
+	var shared bool
+	err := row.Scan(&shared)
+	return shared, err
+}
+
 const personsCalled = `-- name: PersonsCalled :many
 SELECT id, kind, name, coalesce(platform_role, '')::text AS platform_role
   FROM principals

@@ -262,6 +262,38 @@ func (q *Queries) OwnersOf(ctx context.Context, arg OwnersOfParams) ([]OwnersOfR
 	return items, nil
 }
 
+const resourceIsBusy = `-- name: ResourceIsBusy :one
+WITH keys AS (
+    SELECT array_agg(r.kind || '/' || r.uuid) AS known FROM resources r
+     WHERE (r.kind = $1 AND r.uuid = $2) OR (r.parent_kind = $1 AND r.parent_uuid = $2 AND r.deleted_at IS NULL)
+), under_way AS (
+    SELECT o.id FROM keys JOIN operations o ON o.order_key = ANY (keys.known) WHERE o.state = 'QUEUED' AND o.account = $3
+    UNION ALL
+    SELECT o.id FROM keys JOIN operations o ON o.order_key = ANY (keys.known) WHERE o.state = 'RUNNING' AND o.account = $3
+    UNION ALL
+    SELECT o.id FROM keys JOIN operations o ON o.order_key = ANY (keys.known) OR o.also_keys && keys.known
+     WHERE o.state = 'PENDING_APPROVAL' AND o.account = $3
+    UNION ALL
+    SELECT o.id FROM keys JOIN operations o ON o.also_keys && keys.known
+     WHERE o.state IN ('QUEUED', 'RUNNING') AND o.also_keys <> '{}' AND o.account = $3
+)
+SELECT (count(*) > 0)::boolean AS some FROM under_way
+`
+
+type ResourceIsBusyParams struct {
+	Kind    string
+	UUID    uuid.UUID
+	Account string
+}
+
+// Whether a change of a resource or of its parts has not ended. One look for each state, as each has its index.
+func (q *Queries) ResourceIsBusy(ctx context.Context, arg ResourceIsBusyParams) (bool, error) {
+	row := q.db.QueryRow(ctx, resourceIsBusy, arg.Kind, arg.UUID, arg.Account)
+	var some bool
+	err := row.Scan(&some)
+	return some, err
+}
+
 const setOwner = `-- name: SetOwner :exec
 UPDATE resources SET team_id = $1
  WHERE (kind = $2 AND uuid = $3) OR (parent_kind = $2 AND parent_uuid = $3 AND deleted_at IS NULL)

@@ -24,3 +24,7 @@ UPDATE operations
                WHERE o.state = 'PENDING_APPROVAL' AND o.approval_expires_at <= clock_timestamp() AND o.account = @account
                ORDER BY o.approval_expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)
 RETURNING *;
+
+-- name: PendingApprovals :one
+-- How many changes of a team wait for a second owner, counted up to a limit.
+SELECT count(*) FROM (SELECT FROM operations o WHERE o.state = 'PENDING_APPROVAL' AND o.team_id = @team_id LIMIT @at_most) AS pending;

@@ -101,3 +101,19 @@ UPDATE service_tokens SET last_used_at = now()
  WHERE id IN (SELECT t.id FROM service_tokens t
                WHERE t.id = ANY (@ids::text[]) AND (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')
                  FOR UPDATE SKIP LOCKED);
+
+-- name: OneHand :one
+-- Whether one hand may have both of two principals: a service is as well in the hand of whoever was
+-- given a token of it, and those of their makers.
+WITH RECURSIVE one AS (
+    SELECT @one::uuid AS id
+    UNION
+    SELECT e.principal_id FROM one JOIN audit_events e ON e.parent_uuid = one.id
+     WHERE e.method = 'agentsvc.v1.TeamService.CreateServiceToken' AND e.outcome = 'SUCCEEDED' AND e.principal_id IS NOT NULL
+), other AS (
+    SELECT @other::uuid AS id
+    UNION
+    SELECT e.principal_id FROM other JOIN audit_events e ON e.parent_uuid = other.id
+     WHERE e.method = 'agentsvc.v1.TeamService.CreateServiceToken' AND e.outcome = 'SUCCEEDED' AND e.principal_id IS NOT NULL
+)
+SELECT EXISTS (SELECT FROM one JOIN other ON other.id = one.id)::boolean AS shared;

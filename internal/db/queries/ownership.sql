@@ -37,3 +37,21 @@ RETURNING *;
 -- name: ApproveTransfer :one
 UPDATE transfers SET needs_approval = false, approved_by = @approved_by WHERE id = @id
 RETURNING *;
+
+-- name: ResourceIsBusy :one
+-- Whether a change of a resource or of its parts has not ended. One look for each state, as each has its index.
+WITH keys AS (
+    SELECT array_agg(r.kind || '/' || r.uuid) AS known FROM resources r
+     WHERE (r.kind = @kind AND r.uuid = @uuid) OR (r.parent_kind = @kind AND r.parent_uuid = @uuid AND r.deleted_at IS NULL)
+), under_way AS (
+    SELECT o.id FROM keys JOIN operations o ON o.order_key = ANY (keys.known) WHERE o.state = 'QUEUED' AND o.account = @account
+    UNION ALL
+    SELECT o.id FROM keys JOIN operations o ON o.order_key = ANY (keys.known) WHERE o.state = 'RUNNING' AND o.account = @account
+    UNION ALL
+    SELECT o.id FROM keys JOIN operations o ON o.order_key = ANY (keys.known) OR o.also_keys && keys.known
+     WHERE o.state = 'PENDING_APPROVAL' AND o.account = @account
+    UNION ALL
+    SELECT o.id FROM keys JOIN operations o ON o.also_keys && keys.known
+     WHERE o.state IN ('QUEUED', 'RUNNING') AND o.also_keys <> '{}' AND o.account = @account
+)
+SELECT (count(*) > 0)::boolean AS some FROM under_way;

@@ -1,0 +1,113 @@
+package resource_test
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/fault"
+	"github.com/agentsvc/agentsvc/internal/identity"
+)
+
+// What is frozen stays where it is, whichever side asks.
+func TestNothingLeavesAFreezeOrComesToIt(t *testing.T) {
+	t.Parallel()
+	o := newOwnership(t)
+	rita, bob := owner("rita", "red", o.red), owner("bob", "blue", o.blue)
+	given, err := o.claimer.Transfer(t.Context(), rita, &pb.TransferResourceRequest{Kind: "agent", Uuid: o.agent(t, "refunds", &o.red), ToTeam: "blue"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.exec(t, "INSERT INTO freezes (team_id, actor, reason) VALUES ($1, 'ada', 'leaked key')", o.red)
+	_, err = o.claimer.Accept(t.Context(), bob, &pb.AcceptTransferRequest{Team: "blue", Transfer: given.GetId()})
+	if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_FROZEN {
+		t.Errorf("it has left a frozen team: %v", err)
+	}
+	_, err = o.claimer.Transfer(t.Context(), bob, &pb.TransferResourceRequest{Kind: "agent", Uuid: o.agent(t, "front", &o.blue), ToTeam: "red"})
+	if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_FROZEN {
+		t.Errorf("it comes to a frozen team: %v", err)
+	}
+}
+
+// A change that waits, for approval or in the queue, must not be made to what is another
+// team's by then.
+func TestNothingIsGivenWhileAChangeOfItWaits(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"QUEUED", "PENDING_APPROVAL"} {
+		for _, on := range []string{"agent", "part", "also"} {
+			t.Run(state+" "+on, func(t *testing.T) {
+				t.Parallel()
+				o := newOwnership(t)
+				id, part := o.agent(t, "refunds", &o.red), uuid.NewString()
+				o.exec(t, "INSERT INTO resources (kind, uuid, team_id, parent_kind, parent_uuid) VALUES ('agent_part', $1, $2, 'agent', $3)", part, o.red, id)
+				key, also := map[string]string{"agent": "agent/" + id, "part": "agent_part/" + part, "also": "agent/x"}[on], []string{}
+				if on == "also" {
+					also = []string{"agent/" + id}
+				}
+				op := uuid.New()
+				o.exec(t, `INSERT INTO operations (id, account, team_id, actor, method, resource_kind, order_key, also_keys, request_digest, request, lane,
+					virtual_start, state) VALUES ($1, 'default', $2, 'rita', 'agentsvc.v1.AgentService.DeleteAgent', 'agent', $3, $4, '', '', 1, 0, $5)`,
+					op, o.red, key, also, state)
+				rita, bob := owner("rita", "red", o.red), owner("bob", "blue", o.blue)
+				given, err := o.claimer.Transfer(t.Context(), rita, &pb.TransferResourceRequest{Kind: "agent", Uuid: id, ToTeam: "blue"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				accept := func() error {
+					_, err := o.claimer.Accept(t.Context(), bob, &pb.AcceptTransferRequest{Team: "blue", Transfer: given.GetId()})
+					return err
+				}
+				if err := accept(); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
+					t.Errorf("it was given with a change under way: %v", err)
+				}
+				err = o.claimer.Release(t.Context(), rita, &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id})
+				if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
+					t.Errorf("it was released with a change under way: %v", err)
+				}
+				o.exec(t, "UPDATE operations SET state = 'CANCELLED', finished_at = now() WHERE id = $1", op)
+				if err := accept(); err != nil {
+					t.Errorf("once the change has ended: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// Nobody is their own second owner: not with a service that they made, nor under another issuer.
+func TestNobodyApprovesTheirOwnTransfer(t *testing.T) {
+	t.Parallel()
+	o := newOwnership(t)
+	o.exec(t, "UPDATE teams SET approvals = '{TRANSFER_RESOURCE}' WHERE id = $1", o.red)
+	rita := owner("rita@example.com", "red", o.red)
+	rita.PrincipalID = uuid.New()
+	given, err := o.claimer.Transfer(t.Context(), rita, &pb.TransferResourceRequest{Kind: "agent", Uuid: o.agent(t, "refunds", &o.red), ToTeam: "blue"})
+	if err != nil || given.GetState() != pb.Transfer_STATE_PENDING_APPROVAL {
+		t.Fatalf("given as %v, %v", given, err)
+	}
+	made := func(by, service uuid.UUID) {
+		o.exec(t, `INSERT INTO audit_events (id, actor, principal_id, action, method, resource_kind, parent_kind, parent_uuid, outcome, origin)
+			VALUES (gen_random_uuid(), 'x', $1, 'REVEAL', 'agentsvc.v1.TeamService.CreateServiceToken', 'service_token', 'principal', $2, 'SUCCEEDED', 'API')`, by, service)
+	}
+	another := func(name string) identity.Caller {
+		c := owner(name, "red", o.red)
+		c.PrincipalID = uuid.New()
+		return c
+	}
+	again, puppet, puppets, through, roy := another(rita.Name), another("bot"), another("bot-2"), another("roy@example.com"), another("roy@example.com")
+	through.ActingService = "portal"
+	made(rita.PrincipalID, puppet.PrincipalID)
+	made(puppet.PrincipalID, puppets.PrincipalID)
+	approve := &pb.ApproveTransferRequest{Team: "red", Transfer: given.GetId()}
+	for name, by := range map[string]identity.Caller{
+		"herself": rita, "herself under another issuer": again, "a service of hers": puppet, "a service that her service made": puppets,
+		"somebody through a service": through,
+	} {
+		if _, err := o.claimer.Approve(t.Context(), by, approve); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
+			t.Errorf("approved by %s: %v", name, err)
+		}
+	}
+	if _, err := o.claimer.Approve(t.Context(), roy, approve); err != nil {
+		t.Errorf("a second owner cannot approve: %v", err)
+	}
+}
