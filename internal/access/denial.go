@@ -27,8 +27,7 @@ const recordTimeout = 5 * time.Second
 const requestKept = 8 << 10
 
 // refusal is a no that goes into the history: the caller was not allowed to, or
-// what they named exists and is not theirs. What exists nowhere is no refusal but
-// a mistake.
+// what they named is not theirs, or is not there.
 type refusal struct {
 	fault    *fault.Error
 	resource identity.Target
@@ -55,8 +54,7 @@ func (r *refusal) on(t thing) *refusal {
 // A team's history is read by the team, so the event carries the owner's team if the
 // caller belongs to it. What is about another team's or nobody's thing carries no
 // team, and only auditors and administrators see it: in the history of the caller's
-// team such an event would tell that the thing exists, since for what does not
-// exist there is none. What is about no thing at all goes to the caller's first team.
+// team such an event would tell what others have, if only by its name. What is about no thing at all goes to the caller's first team.
 func (g *Guard) record(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message, no *refusal) error {
 	reason := reasonOf(req)
 	req, err := kept(req)
@@ -83,7 +81,10 @@ func (g *Guard) record(ctx context.Context, c identity.Caller, m *methods.Method
 		event.Team = &c.Teams[0].TeamID
 	}
 	if no.resource.Kind != "" {
-		event.Resource = audit.Ref{Kind: no.resource.Kind, UUID: &no.resource.UUID, Name: no.resource.Name}
+		event.Resource = audit.Ref{Kind: no.resource.Kind, Name: no.resource.Name}
+		if no.resource.UUID != uuid.Nil {
+			event.Resource.UUID = &no.resource.UUID
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()

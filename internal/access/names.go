@@ -27,7 +27,7 @@ func (r request) checkNames(ctx context.Context, target *pb.Target, names []stri
 			return nil, err
 		}
 		if len(named) == 0 && !target.GetIfKnown() {
-			if err := r.mayCallUnknown(ctx, target, name); err != nil {
+			if err := r.mayCallUnknown(ctx, target, name, identity.Target{Kind: target.GetKind(), Name: name}); err != nil {
 				return nil, err
 			}
 		}

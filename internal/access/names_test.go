@@ -106,7 +106,7 @@ func TestNames(t *testing.T) {
 		"the catalogue's, as it says":          {run(slug, "", serverless), allowed, false},
 		"one's own workspace":                  {testCase("lab", ""), allowed, false},
 		"another team's workspace":             {testCase("shop", ""), missing, true},
-		"a workspace that is not there":        {testCase("nowhere", ""), missing, false},
+		"a workspace that is not there":        {testCase("nowhere", ""), missing, true},
 		"workspaces of both teams":             {testCase("prod", ""), invalid, true},
 		"workspaces of both teams, by uuid":    {testCase("prod", seeded(11)), allowed, false},
 		"workspaces of both teams, by another": {testCase("prod", seeded(12)), missing, true},

@@ -40,7 +40,7 @@ func TestManyRefusalsAreToldAtOnce(t *testing.T) {
 		"another's and one that never was": {
 			"operator", []string{unknownAgent, paymentsAgent, searchAgent, unownedAgent}, []string{unknownAgent, searchAgent, unownedAgent}, missing, 1,
 		},
-		"none that is there": {"operator", []string{unknownAgent, deletedAgent}, []string{unknownAgent, deletedAgent}, missing, 0},
+		"none that is there": {"operator", []string{unknownAgent, deletedAgent}, []string{unknownAgent, deletedAgent}, missing, 1},
 		"seen and not there": {"both", []string{searchAgent, unknownAgent}, []string{searchAgent, unknownAgent}, forbidden, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -96,7 +96,7 @@ func (r request) checkTeams(ctx context.Context, target *pb.Target, names []stri
 	for _, name := range names {
 		row, err := r.store.TeamByName(ctx, name)
 		if db.NoRows(err) {
-			return nil, fault.NotFound(kindTeam, name)
+			return nil, r.absent(kindTeam, name, identity.Target{Kind: kindTeam, Name: name})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("looking for team %s: %w", name, err)
@@ -140,14 +140,16 @@ func (r request) checkOperations(ctx context.Context, target *pb.Target, ids []u
 	for _, id := range ids {
 		owner, err := r.store.OperationOwner(ctx, id)
 		if db.NoRows(err) {
-			return nil, fault.NotFound(kindOperation, id.String())
+			return nil, r.absent(kindOperation, id.String(), identity.Target{Kind: kindOperation, UUID: id})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("looking for the owner of operation %s: %w", id, err)
 		}
 		t := thing{Target: identity.Target{Kind: kindOperation, UUID: id}, team: identity.Team{ID: owner.TeamID}, account: owner.Account}
-		if t.team.Name, err = r.teamName(ctx, owner.TeamID); err != nil {
-			return nil, err
+		if r.sees(t) { // else its team is nobody's business, and no query is spent on it
+			if t.team.Name, err = r.teamName(ctx, owner.TeamID); err != nil {
+				return nil, err
+			}
 		}
 		if err := r.allow(target, t); err != nil {
 			return nil, err
@@ -200,8 +202,10 @@ func (r request) checkResource(ctx context.Context, target *pb.Target, id uuid.U
 	if row.TeamID != nil {
 		t.team = identity.Team{ID: *row.TeamID, Name: row.TeamName}
 	}
-	if !isKnown {
-		if err := r.mayNameUnknown(ctx, target, id); err != nil {
+	if !isKnown || !r.sees(t) {
+		// What is another team's goes the way of what never was: in the same words, by the same
+		// queries, and into the history like it, so that not even the time tells them apart.
+		if err := r.mayCallUnknown(ctx, target, id.String(), t.Target); err != nil {
 			return t, err
 		}
 	}
@@ -240,7 +244,7 @@ func (r request) owners(ctx context.Context, target *pb.Target, ids []uuid.UUID)
 		for _, row := range rows {
 			known[row.UUID] = row
 		}
-		if again || !slices.ContainsFunc(ids, func(id uuid.UUID) bool { _, isKnown := known[id]; return !isKnown }) {
+		if again || !slices.ContainsFunc(ids, func(id uuid.UUID) bool { return r.hidden(known, id) }) {
 			return known, nil
 		}
 		if some, _, err := r.knowing(ctx, target); err != nil || !some {
@@ -278,20 +282,37 @@ func kindsOf(target *pb.Target) []string {
 // are those for what is of another one, or of none.
 func kindOf(target *pb.Target) string { return strings.Join(kindsOf(target), " or ") }
 
-// mayNameUnknown refuses what our copy does not have. Where it cannot have all of a kind,
-// such a resource may well exist at the vendor: an administrator is taken at their word,
-// and the vendor says if not.
-func (r request) mayNameUnknown(ctx context.Context, target *pb.Target, id uuid.UUID) error {
-	return r.mayCallUnknown(ctx, target, id.String())
+// hidden says that the caller may not know whether there is a resource: there is none, or it
+// is another team's.
+func (r request) hidden(known map[uuid.UUID]dbsql.OwnersRow, id uuid.UUID) bool {
+	row, isKnown := known[id]
+	t := thing{shared: row.Shared}
+	if row.TeamID != nil {
+		t.team.ID = *row.TeamID
+	}
+	return !isKnown || !r.sees(t)
 }
 
-func (r request) mayCallUnknown(ctx context.Context, target *pb.Target, called string) error {
+// absent is the refusal of what is not there. It is recorded as that of what is another
+// team's: who tries uuids leaves a trace, and waits no shorter than where they hit. From who
+// sees everything nothing is hidden, and it is a mistake.
+func (r request) absent(kind, called string, what identity.Target) error {
+	if r.caller.SeesAll() {
+		return fault.NotFound(kind, called)
+	}
+	return (&refusal{fault: fault.NotFound(kind, called)}).on(thing{Target: what})
+}
+
+// mayCallUnknown refuses what our copy does not have. Where it cannot have all of a kind,
+// such a resource may well exist at the vendor: an administrator is taken at their word,
+// and the vendor says if not.
+func (r request) mayCallUnknown(ctx context.Context, target *pb.Target, called string, what identity.Target) error {
 	_, all, err := r.knowing(ctx, target)
 	if err != nil {
 		return err
 	}
 	if all || !r.caller.Admin() {
-		return fault.NotFound(kindOf(target), called)
+		return r.absent(kindOf(target), called, what)
 	}
 	return nil
 }
