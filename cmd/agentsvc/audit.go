@@ -52,6 +52,10 @@ func runAudit(ctx context.Context, args []string, getenv func(string) string, st
 		fmt.Fprint(stderr, auditUsage)
 		return errors.New("audit: say what to do")
 	}
+	if asksForHelp(args[0]) {
+		_, err := fmt.Fprint(stdout, auditUsage)
+		return err
+	}
 	command, ok := commands[args[0]]
 	if !ok {
 		fmt.Fprint(stderr, auditUsage)

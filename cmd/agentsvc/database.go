@@ -29,6 +29,10 @@ func (c databaseCommands) run(ctx context.Context, args []string, getenv func(st
 		fmt.Fprint(stderr, c.usage)
 		return fmt.Errorf("%s: say one of %s", c.name, words)
 	}
+	if asksForHelp(args[0]) {
+		_, err := fmt.Fprint(stdout, c.usage)
+		return err
+	}
 	command, ok := c.all[args[0]]
 	if !ok {
 		fmt.Fprint(stderr, c.usage)
@@ -50,4 +54,9 @@ func (c databaseCommands) run(ctx context.Context, args []string, getenv func(st
 		return fmt.Errorf("%s %s: %w", c.name, args[0], err)
 	}
 	return nil
+}
+
+// asksForHelp tells whether a word is no command but asks which there are.
+func asksForHelp(word string) bool {
+	return word == "help" || word == "-h" || word == "-help" || word == "--help"
 }

@@ -82,6 +82,10 @@ func runDev(ctx context.Context, args []string, getenv func(string) string, stdo
 	if err := devKeys(*dataDir, &cfg); err != nil {
 		return err
 	}
+	urlFile := filepath.Join(*dataDir, "database.url")
+	if err := writePrivate(urlFile, url); err != nil {
+		return err
+	}
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *simListen)
 	if err != nil {
@@ -115,9 +119,10 @@ func runDev(ctx context.Context, args []string, getenv func(string) string, stdo
 		say(`
 service    %s   (gRPC, gRPC-Web and Connect; /healthz /readyz /metrics)
 simulator  %s   (GET /_sim/requests shows what was sent to the vendor)
+database   its URL is in %s, for agentsvc audit, account, team and token
 tokens     dev-admin dev-auditor dev-payments-owner dev-payments-viewer dev-search-owner
 agents     %s
-ready`, d.service, d.vendor, d.summary())
+ready`, d.service, d.vendor, urlFile, d.summary())
 		return nil
 	})
 }
@@ -202,6 +207,18 @@ func devKeys(dir string, cfg *config.Config) error {
 		}
 	}
 	return nil
+}
+
+// writePrivate leaves text in the file path, for us alone to read: it may hold a password.
+func writePrivate(path, text string) error {
+	unfinished := path + ".new"
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(unfinished, []byte(text+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, path)
 }
 
 // devTokens are callers whose tokens are their names.

@@ -52,6 +52,9 @@ func TestTeamImport(t *testing.T) {
 	if err != nil || !strings.Contains(said, "would be given") || !strings.Contains(said, "owned already") || owner() != "" {
 		t.Errorf("a dry run: %v, owner %q\n%s", err, owner(), said)
 	}
+	if said, err = imports(one + "agent,x,red\n"); err == nil || !strings.Contains(err.Error(), "1 of 2 lines have problems") {
+		t.Errorf("a dry run with a problem: %v\n%s", err, said)
+	}
 	said, err = imports(one+"agent,33333333-3333-4333-8333-333333333333,red\nagent,x,red\nagent,44444444-4444-4444-8444-444444444444,red\n"+
 		"agent,22222222-2222-4222-8222-222222222222,green\n", "--apply")
 	for _, problem := range []string{"belongs to another team", "the uuid is none", "not in our copy", "no such team"} {

@@ -33,7 +33,7 @@ var errProblems = errors.New("nothing was changed")
 
 // Import gives many resources that belong to no team to one each: all of them, or none if
 // there is a problem with any. It looks at our copy alone. Without apply it only says what
-// would be.
+// would be, with the same error for the same problems.
 func Import(ctx context.Context, store *db.Store, claims []Claim, reason string, apply bool) ([]Outcome, error) {
 	var outcomes []Outcome
 	problems := 0
@@ -56,7 +56,7 @@ func Import(ctx context.Context, store *db.Store, claims []Claim, reason string,
 		return nil
 	})
 	switch {
-	case err == errProblems && !apply: //nolint:errorlint // the very one
+	case err == errProblems && problems == 0: //nolint:errorlint // the very one
 		return outcomes, nil
 	case err == errProblems: //nolint:errorlint // the very one
 		return outcomes, fmt.Errorf("%d of %d lines have problems: %w", problems, len(claims), err)
