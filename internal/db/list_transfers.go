@@ -64,7 +64,8 @@ func (s *Store) ListTransfers(ctx context.Context, team uuid.UUID, page listing.
 			FROM transfers t JOIN teams f ON f.id = t.from_team_id JOIN teams o ON o.id = t.to_team_id
 			CROSS JOIN LATERAL (VALUES (t.from_team_id), (t.to_team_id)) AS side (team_id))`,
 		columns: []string{
-			"id", "team_id", "state", "kind", "uuid", "name", "from_team", "to_team", "actor", "reason", "created_at", "expires_at", "ended_by", "ended_at", "approved_by",
+			"id", "team_id", "state", "kind", "uuid", "name", "from_team", "to_team", "actor", "reason", "created_at", "expires_at",
+			"ended_by", "ended_at", "approved_by",
 		},
 		args: &listing.Args{},
 	}

@@ -80,7 +80,9 @@ func TestOneTeamHoldsUpNoOther(t *testing.T) {
 	b.submit(b.caller, newAgent("first", ""), &pb.CreateAgentResponse{})
 	let := b.hold("SELECT FROM fair_teams WHERE team_id = $1 FOR UPDATE", b.caller.ActingTeam.ID)
 	held := make(chan error, 1)
-	go func() { held <- b.engine.Change(t.Context(), b.caller, newAgent("held", ""), &pb.CreateAgentResponse{}) }()
+	go func() {
+		held <- b.engine.Change(t.Context(), b.caller, newAgent("held", ""), &pb.CreateAgentResponse{})
+	}()
 	b.await("it waits for its team's row", func() bool {
 		return b.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0
 	})
