@@ -49,6 +49,7 @@ func TestTeamsAreRunByCalls(t *testing.T) {
 		return w.count(t, "SELECT count(*) FROM operations WHERE id = $1 AND sent_at IS NOT NULL", sent) == 1
 	})
 	queued := update("queued before the freeze") // behind the first, of the same agent
+	regretted := update("taken back during the freeze")
 	if _, err := admin.teams.Freeze(t.Context(), &pb.FreezeRequest{Team: "growth", Reason: "leaked key"}); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +66,10 @@ func TestTeamsAreRunByCalls(t *testing.T) {
 	}
 	if _, err := growth.agents.GetAgent(t.Context(), &pb.GetAgentRequest{Uuid: agent}); err != nil {
 		t.Errorf("a read while frozen: %v", err)
+	}
+	if op, err := growth.operations.CancelOperation(t.Context(), &pb.CancelOperationRequest{Id: regretted, Reason: "leaked key"}); err != nil ||
+		op.GetOperation().GetState() != pb.Operation_STATE_CANCELLED {
+		t.Errorf("what was queued is not taken back while frozen: %v, %v", op.GetOperation().GetState(), err)
 	}
 	<-time.After(2 * time.Second) // long enough for a worker to have taken it
 	if op, err := growth.operations.GetOperation(t.Context(), &pb.GetOperationRequest{Id: queued}); err != nil || op.GetOperation().GetState() != pb.Operation_STATE_QUEUED {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db"
@@ -19,11 +21,19 @@ import (
 // be accepted; it then waits in the queue, as the claim asks the database itself.
 const freezeAge = 500 * time.Millisecond
 
+// freezeWait bounds a look, which goes on for whoever waits when one of them has left.
+const freezeWait = 5 * time.Second
+
 // freezes are what is frozen, as a process last saw it.
 type freezes struct {
-	mu   sync.Mutex
-	seen time.Time
-	rows []dbsql.FreezesRow
+	last   atomic.Pointer[frozen]
+	flight singleflight.Group
+}
+
+// frozen is what one look saw, and when it began, by this machine's clock.
+type frozen struct {
+	asked time.Time
+	rows  []dbsql.FreezesRow
 }
 
 // check refuses a change of what is frozen.
@@ -51,18 +61,37 @@ func (f *freezes) check(ctx context.Context, store *db.Store, m *methods.Method,
 	return nil
 }
 
-// now is what is frozen. One call looks while the others wait for it.
+// now is what is frozen. One call looks while the others wait for it, each no longer than it
+// may; what a look saw that began too long before a call is nothing to that one.
 func (f *freezes) now(ctx context.Context, store *db.Store) ([]dbsql.FreezesRow, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if time.Since(f.seen) < freezeAge { //nolint:forbidigo // the age of what this process has seen
-		return f.rows, nil
+	oldest := time.Now().Add(-freezeAge) //nolint:forbidigo // the age of what this process has seen
+	for {
+		if seen := f.last.Load(); seen != nil && seen.asked.After(oldest) {
+			return seen.rows, nil
+		}
+		looked := f.flight.DoChan("", func() (any, error) { return nil, f.look(ctx, store) })
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case result := <-looked:
+			if result.Err != nil {
+				return nil, fmt.Errorf("looking what is frozen: %w", result.Err)
+			}
+		}
 	}
-	asked := time.Now() //nolint:forbidigo // as above
-	rows, err := store.Freezes(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("looking what is frozen: %w", db.Classify(err))
+}
+
+func (f *freezes) look(ctx context.Context, store *db.Store) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freezeWait)
+	defer cancel()
+	seen := &frozen{asked: time.Now()} //nolint:forbidigo // as above
+	var err error
+	if seen.rows, err = store.Freezes(ctx); err != nil {
+		if ctx.Err() != nil {
+			return db.Unanswered(err)
+		}
+		return db.Classify(err)
 	}
-	f.rows, f.seen = rows, asked
-	return rows, nil
+	f.last.Store(seen)
+	return nil
 }

@@ -1,8 +1,11 @@
 package access_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/fault"
@@ -98,5 +101,49 @@ func TestWhatIsFrozenIsNotChanged(t *testing.T) {
 	}
 	if _, err := w.guard.Check(t.Context(), w.callers["admin"], methods.API().ByRequest(elsewhere), elsewhere); err != nil {
 		t.Errorf("another team's change: %v", err)
+	}
+}
+
+// TestNobodyWaitsLongerToLearnWhatIsFrozen has a look what is frozen hang, for a caller who
+// has time and one who has none.
+func TestNobodyWaitsLongerToLearnWhatIsFrozen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "LOCK TABLE freezes"); err != nil {
+		t.Fatal(err)
+	}
+	update := &pb.UpdateAgentRequest{Uuid: paymentsAgent}
+	check := func(ctx context.Context) <-chan error {
+		answer := make(chan error, 1)
+		go func() {
+			_, err := w.guard.Check(ctx, w.callers["owner"], methods.API().ByRequest(update), update)
+			answer <- err
+		}()
+		return answer
+	}
+	waits := "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+	patient := check(t.Context())
+	for n := 0; n == 0; {
+		if err := w.pool.QueryRow(t.Context(), waits).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := <-check(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the one without time: %v", err)
+	}
+	if len(patient) > 0 {
+		t.Error("the one without time waited until the other had its answer")
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-patient; err != nil {
+		t.Errorf("the one with time: %v", err)
 	}
 }

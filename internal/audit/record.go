@@ -58,10 +58,10 @@ type Ref struct {
 // By fills in who acted and from where.
 func (e Event) By(c identity.Caller) Event {
 	e.Actor, e.RequestID, e.ClientAddress, e.UserAgent = c.Name, c.RequestID, c.Address, c.UserAgent
+	e.PrincipalID, e.ActingService = nil, nil
 	if c.PrincipalID != uuid.Nil {
 		e.PrincipalID = &c.PrincipalID
 	}
-	e.ActingService = nil
 	if c.ActingService != "" {
 		e.ActingService = &c.ActingService
 	}

@@ -24,6 +24,7 @@ const (
 	foreignKeyViolation  = "23503"
 	adminShutdown        = "57P01"
 	crashShutdown        = "57P02"
+	lockNotAvailable     = "55P03"
 )
 
 // reconnectAfter is what callers are told to wait when the database is away.
@@ -42,6 +43,9 @@ func UniqueViolation(err error, constraint string) bool {
 
 // ForeignKeyViolation says that err is a reference to a row that is not there.
 func ForeignKeyViolation(err error) bool { return sqlState(err) == foreignKeyViolation }
+
+// LockHeld says that another transaction kept a lock for longer than was waited for it.
+func LockHeld(err error) bool { return sqlState(err) == lockNotAvailable }
 
 // Classify turns "the database is away" into a fault that tells callers to come
 // back. All other errors stay as they are: callers see them as internal.

@@ -61,7 +61,7 @@ func (m *Mirror) listCopy(ctx context.Context, q query, req, resp proto.Message)
 	if err != nil {
 		return err
 	}
-	beside, err := m.store.ScopeAnswer(ctx, dbsql.ScopeAnswerParams{Account: m.budget.Account(), Kind: q.kind.name})
+	beside, err := m.store.ScopeAnswer(ctx, dbsql.ScopeAnswerParams{Account: q.across[0].budget.Account(), Kind: q.kind.name})
 	if err != nil && !db.NoRows(err) {
 		return fmt.Errorf("reading what the list of kind %s says beside its items: %w", q.kind.name, db.Classify(err))
 	}

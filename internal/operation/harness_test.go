@@ -194,8 +194,8 @@ func (b *bench) requireConsistent() {
 	b.t.Helper()
 	for what, sql := range map[string]string{
 		"operations without their first event":   "SELECT count(*) FROM operations o WHERE (SELECT count(*) FROM audit_events e WHERE e.operation_id = o.id AND e.outcome = 'ACCEPTED') <> 1",
-		"ended operations without their outcome": "SELECT count(*) FROM operations o WHERE finished_at IS NOT NULL AND (SELECT count(*) FROM audit_events e WHERE e.operation_id = o.id AND e.outcome = o.state) <> 1",
-		"outcomes of operations not ended":       "SELECT count(*) FROM audit_events e JOIN operations o ON o.id = e.operation_id WHERE e.outcome <> 'ACCEPTED' AND o.finished_at IS NULL",
+		"ended operations without their outcome": "SELECT count(*) FROM operations o WHERE finished_at IS NOT NULL AND (SELECT count(*) FROM audit_events e WHERE e.operation_id = o.id AND e.outcome = o.state AND e.method = o.method) <> 1",
+		"outcomes of operations not ended":       "SELECT count(*) FROM audit_events e JOIN operations o ON o.id = e.operation_id WHERE e.outcome <> 'ACCEPTED' AND e.method = o.method AND o.finished_at IS NULL",
 		"sealed requests kept":                   "SELECT count(*) FROM operations WHERE finished_at IS NOT NULL AND sealed_request IS NOT NULL",
 	} {
 		if n := b.count(sql); n != 0 {

@@ -65,23 +65,23 @@ func (e *Engine) writeSettlements(ctx context.Context) {
 		// In order, as by all who lock several.
 		slices.SortFunc(ends, func(a, b *settlement) int { return bytes.Compare(a.attempt.row.ID[:], b.attempt.row.ID[:]) })
 		if len(ends) > 0 {
-			e.settleOrSingle(ctx, ends)
+			e.settleOrSingle(ctx, ends, hurried)
 		}
 	}
 }
 
 // settleOrSingle settles in one commit. If that cannot be, each is settled by itself, so that
 // nobody's trouble is another's; if the database is away, each learns so and tries again.
-func (e *Engine) settleOrSingle(ctx context.Context, ends []*settlement) {
-	settled, batches, err := e.settleTogether(ctx, ends)
-	if err != nil && len(ends) > 1 && !db.CommitLost(err) && !db.Away(err) {
+func (e *Engine) settleOrSingle(ctx context.Context, ends []*settlement, p pace) {
+	settled, batches, err := e.settleTogether(ctx, ends, p)
+	if err != nil && p == hurried && !db.CommitLost(err) && !db.Away(err) {
 		for _, s := range ends {
-			go e.settleOrSingle(ctx, []*settlement{s}) // nobody waits for another
+			go e.settleOrSingle(ctx, []*settlement{s}, patient) // nobody waits for another
 		}
 		return
 	}
 	for _, s := range ends {
-		row, held := settled[s.attempt.row.ID]
+		row, held := settled[*s.attempt.row.Lease]
 		switch {
 		case err != nil:
 			s.done <- err
@@ -99,15 +99,17 @@ func (e *Engine) settleOrSingle(ctx context.Context, ends []*settlement) {
 	}
 }
 
-// settleTogether answers the operations that have ended, and the batches that ended with them.
+// settleTogether answers by their leases the operations that have ended, and the batches that
+// ended with them.
 func (e *Engine) settleTogether(
-	ctx context.Context, ends []*settlement,
+	ctx context.Context, ends []*settlement, p pace,
 ) (settled map[uuid.UUID]dbsql.Operation, batches map[uuid.UUID]*dbsql.Operation, err error) {
+	defer survive(&err)
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	err = e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		settled, batches = map[uuid.UUID]dbsql.Operation{}, map[uuid.UUID]*dbsql.Operation{}
-		if err := waitBriefly(ctx, q, len(ends)); err != nil {
+		if err := p.set(ctx, q); err != nil {
 			return err
 		}
 		held, err := endAll(ctx, q, ends)
@@ -121,7 +123,7 @@ func (e *Engine) settleTogether(
 			if err != nil {
 				return err
 			}
-			settled[s.row.ID] = s.row
+			settled[*s.row.Lease] = s.row
 			events, seen = append(events, event), append(seen, s.end.seen...)
 		}
 		if err := e.Budget.Observe(ctx, q, seen...); err != nil {
@@ -155,12 +157,13 @@ func parents(held []*settlement) []uuid.UUID {
 }
 
 // endAll ends the operations and answers those whose leases were still held, in the order in
-// which what they are about is locked.
+// which what they are about is locked. One may be there twice, if this process claimed it again
+// while it was still at work on it: only the lease tells which counts.
 func endAll(ctx context.Context, q *db.Queries, ends []*settlement) ([]*settlement, error) {
 	var p dbsql.SettleOperationsParams
-	byID := make(map[uuid.UUID]*settlement, len(ends))
+	byLease := make(map[uuid.UUID]*settlement, len(ends))
 	for _, s := range ends {
-		byID[s.row.ID] = s
+		byLease[*s.row.Lease] = s
 		p.Ids, p.Leases, p.States = append(p.Ids, s.row.ID), append(p.Leases, *s.row.Lease), append(p.States, s.row.State)
 		p.Responses, p.SealedResponses = append(p.Responses, s.row.Response), append(p.SealedResponses, s.row.SealedResponse)
 		p.Errors, p.ResourceUuids = append(p.Errors, s.row.Error), append(p.ResourceUuids, db.OrNil(s.row.ResourceUUID))
@@ -172,7 +175,7 @@ func endAll(ctx context.Context, q *db.Queries, ends []*settlement) ([]*settleme
 	}
 	held := make([]*settlement, 0, len(rows))
 	for _, row := range rows {
-		s := byID[row.ID]
+		s := byLease[*row.Lease]
 		s.row.FinishedAt, s.row.Attempts, s.row.SentAt, s.row.MissedAt = row.FinishedAt, row.Attempts, row.SentAt, row.MissedAt
 		s.row.SealedRequest, s.row.LeasedBy, s.row.LeaseExpiresAt = nil, nil, nil
 		held = append(held, s)

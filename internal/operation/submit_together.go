@@ -62,19 +62,20 @@ func (e *Engine) writeEntries(ctx context.Context) {
 			}
 		}
 		if len(staying) > 0 {
-			e.writeOrSingle(ctx, staying)
+			e.writeOrApart(ctx, staying, hurried)
 		}
 	}
 }
 
-// writeOrSingle writes entries in one commit. If that cannot be, each is written by itself, so
-// that nobody's mistake is another's; if the database is away, or may have taken them, each
-// learns so.
-func (e *Engine) writeOrSingle(ctx context.Context, entries []*entry) {
-	results, err := e.writeTogether(ctx, entries)
-	if err != nil && len(entries) > 1 && !db.CommitLost(err) && !db.Away(err) {
-		for _, en := range entries {
-			go e.writeOrSingle(ctx, []*entry{en}) // nobody waits for another
+// writeOrApart writes entries in one commit. If that cannot be, they are written apart, so that
+// nobody's mistake is another's: each by itself, or where somebody else holds a lock, each team
+// by itself, so that those who have to wait for it take one connection and not one each. If the
+// database is away, or may have taken them, each learns so.
+func (e *Engine) writeOrApart(ctx context.Context, entries []*entry, p pace) {
+	results, err := e.writeTogether(ctx, entries, p)
+	if err != nil && (p == hurried || len(entries) > 1) && !db.CommitLost(err) && !db.Away(err) {
+		for _, some := range apart(entries, db.LockHeld(err)) {
+			go e.writeOrApart(ctx, some, patient) // nobody waits for another
 		}
 		return
 	}
@@ -88,18 +89,36 @@ func (e *Engine) writeOrSingle(ctx context.Context, entries []*entry) {
 	}
 }
 
+// apart are the entries one by one, or by team.
+func apart(entries []*entry, byTeam bool) [][]*entry {
+	var all [][]*entry
+	for _, en := range entries {
+		at := -1
+		if byTeam {
+			at = slices.IndexFunc(all, func(some []*entry) bool { return some[0].row.TeamID == en.row.TeamID })
+		}
+		if at >= 0 {
+			all[at] = append(all[at], en)
+		} else {
+			all = append(all, []*entry{en})
+		}
+	}
+	return all
+}
+
 // written is what came of one entry.
 type written struct {
 	row dbsql.Operation
 	err error
 }
 
-func (e *Engine) writeTogether(ctx context.Context, entries []*entry) (results []written, err error) {
+func (e *Engine) writeTogether(ctx context.Context, entries []*entry, p pace) (results []written, err error) {
+	defer survive(&err)
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	err = e.Store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		results = make([]written, len(entries))
-		if err := waitBriefly(ctx, q, len(entries)); err != nil {
+		if err := p.set(ctx, q); err != nil {
 			return err
 		}
 		if err := e.reserve(ctx, q, entries, results); err != nil {
@@ -122,14 +141,6 @@ func (e *Engine) writeTogether(ctx context.Context, entries []*entry) (results [
 	return results, err
 }
 
-// waitBriefly keeps what is done together from waiting long for what one of many needs.
-func waitBriefly(ctx context.Context, q *db.Queries, many int) error {
-	if many == 1 {
-		return nil
-	}
-	return q.WaitBriefly(ctx)
-}
-
 // line is where a team's places are.
 type line struct {
 	team uuid.UUID
@@ -137,12 +148,15 @@ type line struct {
 }
 
 // reserve gives each entry its team's next place in the queue, or says that there is no room.
-// Teams are gone through in order, as by all replicas: so none waits for another in a circle.
+// What waits for approval takes its place with that. Teams are gone through in order, as by all replicas: so none waits for another in a circle.
 func (e *Engine) reserve(ctx context.Context, q *db.Queries, entries []*entry, results []written) error {
+	for i, en := range entries {
+		results[i].row = en.row
+	}
 	for _, in := range lines(entries) {
 		var wanting []int
 		for i, en := range entries {
-			if en.row.TeamID == in.team && en.row.Lane == in.lane {
+			if at, queues := en.line(); queues && at == in {
 				wanting = append(wanting, i)
 			}
 		}
@@ -153,7 +167,6 @@ func (e *Engine) reserve(ctx context.Context, q *db.Queries, entries []*entry, r
 			return err
 		}
 		for n, i := range wanting {
-			results[i].row = entries[i].row
 			results[i].row.VirtualStart = places.VirtualStart + float64(n)*places.Cost
 			results[i].err = e.waiting(places).room(int64(n)+1, int64(n)+1)
 		}
@@ -161,11 +174,16 @@ func (e *Engine) reserve(ctx context.Context, q *db.Queries, entries []*entry, r
 	return nil
 }
 
+// line is where the entry has its place, if it goes into the queue at once.
+func (en *entry) line() (in line, queues bool) {
+	return line{en.row.TeamID, en.row.Lane}, en.row.ApprovalRule == nil
+}
+
 // lines are where the entries have their places, in order.
 func lines(entries []*entry) []line {
 	var all []line
 	for _, en := range entries {
-		if in := (line{en.row.TeamID, en.row.Lane}); !slices.Contains(all, in) {
+		if in, queues := en.line(); queues && !slices.Contains(all, in) {
 			all = append(all, in)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
@@ -71,6 +73,30 @@ func TestSubmittedTogether(t *testing.T) {
 	b.requireConsistent()
 }
 
+// TestOneTeamHoldsUpNoOther has a team's change wait for a lock, and another team submit one.
+func TestOneTeamHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.submit(b.caller, newAgent("first", ""), &pb.CreateAgentResponse{})
+	let := b.hold("SELECT FROM fair_teams WHERE team_id = $1 FOR UPDATE", b.caller.ActingTeam.ID)
+	held := make(chan error, 1)
+	go func() {
+		held <- b.engine.Change(t.Context(), b.caller, newAgent("held", ""), &pb.CreateAgentResponse{})
+	}()
+	b.await("it waits for its team's row", func() bool {
+		return b.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0
+	})
+	b.submit(b.team("search", 1), newAgent("another", ""), &pb.CreateAgentResponse{})
+	if len(held) > 0 {
+		t.Error("the other team had to wait until this was over")
+	}
+	let()
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+	b.requireConsistent()
+}
+
 func newAgent(name, reason string) *pb.CreateAgentRequest {
 	return &pb.CreateAgentRequest{
 		Name: &name, ModelUuid: proto.String(genaisim.ModelLlama), Mutation: &pb.MutationOptions{Async: true, Reason: reason},
@@ -117,6 +143,61 @@ func TestSettledTogether(t *testing.T) {
 	}
 	if op := b.ended(ids[3]); op.GetState() != pb.Operation_STATE_SUCCEEDED {
 		t.Errorf("it ended as %s", op.GetState())
+	}
+	b.requireConsistent()
+}
+
+// clumsy panics where an update is to be brought into the copy.
+type clumsy struct{ operation.History }
+
+func (c clumsy) Apply(ctx context.Context, q *db.Queries, change mirror.Change) (mirror.Effect, error) {
+	if _, ok := change.Request.(*pb.UpdateAgentRequest); ok {
+		panic("a bug")
+	}
+	return c.History.Apply(ctx, q, change)
+}
+
+// TestAPanicWhileSettling has a bug in how a result is taken in: the result counts, and the
+// process lives.
+func TestAPanicWhileSettling(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *operation.Config) { c.History = clumsy{c.History} })
+	b.start(b.engine)
+	agent := b.create("agent")
+	id := b.submit(b.caller, &pb.UpdateAgentRequest{
+		Uuid: agent, Description: new("changed"), Mutation: &pb.MutationOptions{Async: true},
+	}, &pb.UpdateAgentResponse{})
+	if op := b.ended(id); op.GetState() != pb.Operation_STATE_SUCCEEDED {
+		t.Errorf("it ended as %s", op.GetState())
+	}
+	if n := b.count("SELECT count(*) FROM resources WHERE uuid = $1 AND dirty_since IS NOT NULL", mustID(t, agent)); n != 1 {
+		t.Error("our copy does not count as behind")
+	}
+	b.requireConsistent()
+}
+
+// TestSettledTwice has a process end an operation that it has claimed again meanwhile, at once
+// with the second try: only that one counts.
+func TestSettledTwice(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.submit(b.caller, newAgent("agent", ""), &pb.CreateAgentResponse{})
+	if _, err := b.pool.Exec(t.Context(), `UPDATE operations SET state = 'RUNNING', lease = gen_random_uuid(), leased_by = 'worker',
+		started_at = now(), lease_expires_at = now() + interval '1 minute' WHERE id = $1`, id); err != nil {
+		t.Fatal(err)
+	}
+	row, err := b.store.OperationByID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	former := row
+	former.Lease = new(uuid.New())
+	held, lost := b.engine.FailTwice(t.Context(), row, former)
+	if held != nil || !errors.Is(lost, pgx.ErrNoRows) {
+		t.Errorf("the one that holds the lease: %v; the one that lost it: %v", held, lost)
+	}
+	if n := b.count("SELECT count(*) FROM audit_events WHERE operation_id = $1 AND outcome = 'FAILED' AND error_message = 'first'", id); n != 1 {
+		t.Error("the history tells of the one that had lost its lease")
 	}
 	b.requireConsistent()
 }

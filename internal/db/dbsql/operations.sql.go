@@ -931,7 +931,7 @@ UPDATE operations AS o
                unnest($6::bytea[]) AS error, unnest($7::uuid[]) AS resource_uuid,
                unnest($8::text[]) AS vendor_request_id) AS s
  WHERE o.id = s.id AND o.lease = s.lease AND o.lease_expires_at IS NOT NULL
-RETURNING o.id, o.finished_at, o.attempts, o.sent_at, o.missed_at
+RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at
 `
 
 type SettleOperationsParams struct {
@@ -946,7 +946,7 @@ type SettleOperationsParams struct {
 }
 
 type SettleOperationsRow struct {
-	ID         uuid.UUID
+	Lease      *uuid.UUID
 	FinishedAt *time.Time
 	Attempts   int32
 	SentAt     *time.Time
@@ -975,7 +975,7 @@ func (q *Queries) SettleOperations(ctx context.Context, arg SettleOperationsPara
 	for rows.Next() {
 		var i SettleOperationsRow
 		if err := rows.Scan(
-			&i.ID,
+			&i.Lease,
 			&i.FinishedAt,
 			&i.Attempts,
 			&i.SentAt,

@@ -202,7 +202,7 @@ UPDATE operations AS o
                unnest(@errors::bytea[]) AS error, unnest(@resource_uuids::uuid[]) AS resource_uuid,
                unnest(@vendor_request_ids::text[]) AS vendor_request_id) AS s
  WHERE o.id = s.id AND o.lease = s.lease AND o.lease_expires_at IS NOT NULL
-RETURNING o.id, o.finished_at, o.attempts, o.sent_at, o.missed_at;
+RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at;
 
 -- name: CancelOperation :one
 -- No row: it has ended, or the vendor may have seen it.
