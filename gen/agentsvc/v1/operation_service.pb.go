@@ -1059,7 +1059,7 @@ const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"O\n" +
 	"\x17ResumeOperationResponse\x124\n" +
-	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\x8a\t\n" +
+	"\toperation\x18\x01 \x01(\v2\x16.agentsvc.v1.OperationR\toperation2\x8c\t\n" +
 	"\x10OperationService\x12q\n" +
 	"\fGetOperation\x12 .agentsvc.v1.GetOperationRequest\x1a!.agentsvc.v1.GetOperationResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12f\n" +
@@ -1067,9 +1067,9 @@ const file_agentsvc_v1_operation_service_proto_rawDesc = "" +
 	"\rWaitOperation\x12!.agentsvc.v1.WaitOperationRequest\x1a\".agentsvc.v1.WaitOperationResponse\"\x1c\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x01\x90\x02\x01\x12v\n" +
 	"\x0eWatchOperation\x12\".agentsvc.v1.WatchOperationRequest\x1a#.agentsvc.v1.WatchOperationResponse\"\x19\xa2\xbb\x18\x15\b\x02\x12\x11\n" +
-	"\toperation\x12\x02id\x18\x010\x01\x12w\n" +
-	"\x0fCancelOperation\x12#.agentsvc.v1.CancelOperationRequest\x1a$.agentsvc.v1.CancelOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
-	"\toperation\x12\x02id\x18\x02\x12w\n" +
+	"\toperation\x12\x02id\x18\x010\x01\x12y\n" +
+	"\x0fCancelOperation\x12#.agentsvc.v1.CancelOperationRequest\x1a$.agentsvc.v1.CancelOperationResponse\"\x1b\xa2\xbb\x18\x17\b\x05\x12\x11\n" +
+	"\toperation\x12\x02id\x18\x02h\x01\x12w\n" +
 	"\x0fResumeOperation\x12#.agentsvc.v1.ResumeOperationRequest\x1a$.agentsvc.v1.ResumeOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
 	"\toperation\x12\x02id\x18\x02\x12z\n" +
 	"\x10ApproveOperation\x12$.agentsvc.v1.ApproveOperationRequest\x1a%.agentsvc.v1.ApproveOperationResponse\"\x19\xa2\xbb\x18\x15\b\x05\x12\x11\n" +
