@@ -11,22 +11,27 @@ const (
 	// maxExports is how many exports one process makes at once: each holds a connection to
 	// the database and a snapshot of it.
 	maxExports = 6
+	// keptExports of them are for those who see everything: teams, which make as many services as
+	// they like, cannot keep auditors out.
+	keptExports = 2
 	// maxExportsOf is how many of them one caller has.
 	maxExportsOf = 2
 )
 
 // slots are the exports that may be under way.
 type slots struct {
-	free chan struct{}
+	free, kept chan struct{}
 
 	mu sync.Mutex
 	of map[string]int
 }
 
-func newSlots() *slots { return &slots{free: make(chan struct{}, maxExports), of: map[string]int{}} }
+func newSlots() *slots {
+	return &slots{free: make(chan struct{}, maxExports-keptExports), kept: make(chan struct{}, keptExports), of: map[string]int{}}
+}
 
 // take waits for a slot, which release gives back.
-func (s *slots) take(ctx context.Context, who string) (release func(), err error) {
+func (s *slots) take(ctx context.Context, who string, seesAll bool) (release func(), err error) {
 	s.mu.Lock()
 	if s.of[who] >= maxExportsOf {
 		s.mu.Unlock()
@@ -41,9 +46,15 @@ func (s *slots) take(ctx context.Context, who string) (release func(), err error
 			delete(s.of, who)
 		}
 	}
+	kept := s.kept
+	if !seesAll {
+		kept = nil // never ready
+	}
 	select {
 	case s.free <- struct{}{}:
 		return func() { <-s.free; leave() }, nil
+	case kept <- struct{}{}:
+		return func() { <-kept; leave() }, nil
 	case <-ctx.Done():
 		leave()
 		return nil, ctx.Err()

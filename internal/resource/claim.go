@@ -53,7 +53,7 @@ func (c *Claimer) Claim(ctx context.Context, caller identity.Caller, req *pb.Cla
 	var row dbsql.Resource
 	err = c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		team, err := q.TeamByName(ctx, req.GetTeam())
-		if db.NoRows(err) {
+		if db.NoRows(err) || err == nil && team.ArchivedAt != nil {
 			return fault.Invalid("team", "there is no team %q", req.GetTeam())
 		}
 		if err != nil {

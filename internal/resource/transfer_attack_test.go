@@ -111,3 +111,13 @@ func TestNobodyApprovesTheirOwnTransfer(t *testing.T) {
 		t.Errorf("a second owner cannot approve: %v", err)
 	}
 }
+
+func TestAnArchivedTeamIsGivenNothing(t *testing.T) {
+	t.Parallel()
+	o := newOwnership(t)
+	o.exec(t, "UPDATE teams SET archived_at = now() WHERE id = $1", o.red)
+	_, err := o.claimer.Claim(t.Context(), admin(), &pb.ClaimResourceRequest{Kind: "agent", Uuid: o.agent(t, "refunds", nil), Team: "red"})
+	if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_INVALID_REQUEST {
+		t.Errorf("claimed for a team that is no more: %v", err)
+	}
+}

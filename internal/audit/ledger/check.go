@@ -27,10 +27,12 @@ type check struct {
 	report      CheckReport
 	tree        evidence.Range
 	compared    int
-	tiers       [][]tlog.Hash // what is not yet a full block, from the leaves up
-	kept        time.Time     // events before were dropped by retention
-	good        int64         // size of the last checkpoint that the leaves lead to
-	departed    bool          // one was found that they do not lead to
+	tiers       [][]tlog.Hash     // what is not yet a full block, from the leaves up
+	kept        time.Time         // events before were dropped by retention
+	there       map[string]bool   // months of which there are events
+	gone        []dbsql.AuditLeaf // the first event of each month before that of which one is not there
+	good        int64             // size of the last checkpoint that the leaves lead to
+	departed    bool              // one was found that they do not lead to
 }
 
 // CheckReport is what a check found.
@@ -46,7 +48,7 @@ type CheckReport struct {
 // With keys, the database's checkpoints must be signed by one of them. It reads the whole
 // history.
 func Check(ctx context.Context, store *db.Store, outside []evidence.Checkpoint, keys note.Verifiers) (*CheckReport, error) {
-	c := &check{store: store, checkpoints: slices.Clone(outside)}
+	c := &check{store: store, checkpoints: slices.Clone(outside), there: map[string]bool{}}
 	if err := c.gather(ctx, keys); err != nil {
 		return nil, err
 	}
@@ -60,6 +62,7 @@ func Check(ctx context.Context, store *db.Store, outside []evidence.Checkpoint, 
 		}
 	}
 	c.report.Size = c.tree.Size()
+	c.wholeMonths()
 	for _, at := range c.checkpoints[c.compared:] {
 		c.problem(verify.Cut, c.tree.Size(), uuid.Nil, fmt.Sprintf("the log ends before this place, and a checkpoint of %d events was signed", at.Size))
 	}
@@ -155,8 +158,12 @@ func (c *check) stretch(ctx context.Context) (bool, error) {
 					fmt.Sprintf("the event hashes to %s, and %s was sealed at this place", hash, tlog.Hash(leaf.Hash)))
 			}
 			c.report.Checked++
+			c.there[monthOf(leaf)] = true
 		case leaf.RecordedAt.Before(c.kept):
 			c.report.Dropped++
+			if n := len(c.gone); n == 0 || monthOf(c.gone[n-1]) != monthOf(leaf) {
+				c.gone = append(c.gone, leaf)
+			}
 		default:
 			c.problem(verify.Missing, leaf.Index, leaf.EventID, "it was sealed at this place and is not in the history")
 		}
@@ -166,6 +173,19 @@ func (c *check) stretch(ctx context.Context) (bool, error) {
 	}
 	return true, nil
 }
+
+// wholeMonths reports what is gone from a month of which other events are there: retention
+// drops months whole, whatever the history may tell of it.
+func (c *check) wholeMonths() {
+	for _, leaf := range c.gone {
+		if c.there[monthOf(leaf)] {
+			c.problem(verify.Missing, leaf.Index, leaf.EventID,
+				"it was sealed at this place and is not in the history, and retention has not dropped it: other events of its month are there")
+		}
+	}
+}
+
+func monthOf(leaf dbsql.AuditLeaf) string { return leaf.RecordedAt.UTC().Format("2006-01") }
 
 // gap reports that a place has no leaf although one behind it has. Without it no root behind
 // it can be computed, so the check ends there.

@@ -44,6 +44,10 @@ func TestEveryCheatWithTheDatabaseIsFound(t *testing.T) {
 		"changed":          {"UPDATE audit_events SET actor = 'eve' WHERE id = EVENT(300)", verify.Changed, 300, false},
 		"its JSON changed": {"UPDATE audit_events SET request = '{\"n\": 0}' WHERE id = EVENT(300)", verify.Changed, 300, false},
 		"removed":          {"DELETE FROM audit_events WHERE id = EVENT(300)", verify.Missing, 300, false},
+		"removed, and a month told of that was not dropped": {
+			"DELETE FROM audit_events WHERE id = EVENT(300); INSERT INTO audit_events (id, actor, action, outcome, origin, resource_kind, resource_name) " +
+				"VALUES (gen_random_uuid(), 'agentsvc', 'DELETE', 'SUCCEEDED', 'SYSTEM', 'audit_month', '2099-12')", verify.Missing, 300, false,
+		},
 		"removed with its leaf": {
 			"DELETE FROM audit_events WHERE id = EVENT(300); DELETE FROM audit_leaves WHERE index = 300", verify.Missing, 300, false,
 		},

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ type Options struct {
 	First int64
 	// Filtered exports hold a part of the events. That needs leaves.
 	Filtered bool
+
+	// pending is how many leaves may wait for one that comes before them; 0: [maxPending].
+	pending int
 }
 
 // maxPending bounds the leaves that wait for one that comes before them.
@@ -57,6 +61,7 @@ type checker struct {
 // reading, or about options that do not go together.
 func Export(r io.Reader, options Options) (*Report, error) {
 	c := &checker{options: options, checkpoints: slices.Clone(options.Checkpoints), report: &Report{}, previous: nowhere, byPlace: true, byTime: true}
+	c.options.pending = cmp.Or(options.pending, maxPending)
 	if len(c.checkpoints) == 0 {
 		return nil, errors.New("there is no checkpoint to hold the export against")
 	}
@@ -178,7 +183,7 @@ func (c *checker) grow(index int64, leaf tlog.Hash) {
 	case c.gaveUp:
 		return
 	case index > c.tree.Size():
-		if c.pending[index] = leaf; len(c.pending) > maxPending {
+		if c.pending[index] = leaf; len(c.pending) > c.options.pending {
 			c.gaveUp, c.pending = true, nil
 		}
 		return
@@ -243,7 +248,7 @@ func (c *checker) compared() {
 	}
 	c.report.Add(Stretch(Reordered, c.tree.Size(), c.size-1, fmt.Sprintf(
 		"more than %d events stand before one that belongs before them, so they were held against nothing; order the export by place, or give "+
-			"the leaf hashes (see --leaves)", maxPending)))
+			"the leaf hashes (see --leaves)", c.options.pending)))
 }
 
 func (c *checker) there(index int64) bool { return c.seen[index/64]>>(index%64)&1 == 1 }

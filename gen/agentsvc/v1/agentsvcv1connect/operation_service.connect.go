@@ -90,6 +90,7 @@ type OperationServiceClient interface {
 	// so call BatchUpdateAgents again.
 	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
 	// ApproveOperation lets a change that waits for a second owner go on: an owner of its team, who did not ask for it.
+	// Nor may it be through a service that acts for others, or with a service token that who asked has made, or they for each other.
 	// FAILED_PRECONDITION if it does not wait any more.
 	ApproveOperation(context.Context, *v1.ApproveOperationRequest) (*v1.ApproveOperationResponse, error)
 	// DeclineOperation has a change that waits for a second owner fail, with the reason given.
@@ -300,6 +301,7 @@ type OperationServiceHandler interface {
 	// so call BatchUpdateAgents again.
 	ResumeOperation(context.Context, *v1.ResumeOperationRequest) (*v1.ResumeOperationResponse, error)
 	// ApproveOperation lets a change that waits for a second owner go on: an owner of its team, who did not ask for it.
+	// Nor may it be through a service that acts for others, or with a service token that who asked has made, or they for each other.
 	// FAILED_PRECONDITION if it does not wait any more.
 	ApproveOperation(context.Context, *v1.ApproveOperationRequest) (*v1.ApproveOperationResponse, error)
 	// DeclineOperation has a change that waits for a second owner fail, with the reason given.

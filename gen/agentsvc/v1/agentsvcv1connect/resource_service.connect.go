@@ -82,6 +82,7 @@ type ResourceServiceClient interface {
 	// ListTransfers answers what was given to a team, and what it gave, the newest first.
 	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
 	// ReleaseResource has a resource, with its parts, belong to no team any more: administrators alone can change it then.
+	// FAILED_PRECONDITION while changes of it are under way, as for a transfer that is done or accepted.
 	ReleaseResource(context.Context, *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error)
 	// ListResourceOwners answers who has owned a resource since when, the latest first.
 	ListResourceOwners(context.Context, *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error)
@@ -272,6 +273,7 @@ type ResourceServiceHandler interface {
 	// ListTransfers answers what was given to a team, and what it gave, the newest first.
 	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
 	// ReleaseResource has a resource, with its parts, belong to no team any more: administrators alone can change it then.
+	// FAILED_PRECONDITION while changes of it are under way, as for a transfer that is done or accepted.
 	ReleaseResource(context.Context, *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error)
 	// ListResourceOwners answers who has owned a resource since when, the latest first.
 	ListResourceOwners(context.Context, *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error)

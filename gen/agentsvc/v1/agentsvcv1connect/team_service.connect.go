@@ -82,7 +82,8 @@ type TeamServiceClient interface {
 	ListTeams(context.Context, *v1.ListTeamsRequest) (*v1.ListTeamsResponse, error)
 	// UpdateTeam sets what administrators decide of a team: what is in the mask.
 	UpdateTeam(context.Context, *v1.UpdateTeamRequest) (*v1.UpdateTeamResponse, error)
-	// SetTeamApprovals says which of a team's changes wait for a second owner; none do at first.
+	// SetTeamApprovals says which of a team's changes wait for a second owner; none do at first. Owners
+	// add to them, and administrators alone take one away: else each owner could do alone what takes two.
 	SetTeamApprovals(context.Context, *v1.SetTeamApprovalsRequest) (*v1.SetTeamApprovalsResponse, error)
 	// ArchiveTeam ends a team that owns nothing any more and has no change under way: else FAILED_PRECONDITION says what
 	// is left. Its members lose their roles in it, and its name is not given again.
@@ -385,7 +386,8 @@ type TeamServiceHandler interface {
 	ListTeams(context.Context, *v1.ListTeamsRequest) (*v1.ListTeamsResponse, error)
 	// UpdateTeam sets what administrators decide of a team: what is in the mask.
 	UpdateTeam(context.Context, *v1.UpdateTeamRequest) (*v1.UpdateTeamResponse, error)
-	// SetTeamApprovals says which of a team's changes wait for a second owner; none do at first.
+	// SetTeamApprovals says which of a team's changes wait for a second owner; none do at first. Owners
+	// add to them, and administrators alone take one away: else each owner could do alone what takes two.
 	SetTeamApprovals(context.Context, *v1.SetTeamApprovalsRequest) (*v1.SetTeamApprovalsResponse, error)
 	// ArchiveTeam ends a team that owns nothing any more and has no change under way: else FAILED_PRECONDITION says what
 	// is left. Its members lose their roles in it, and its name is not given again.
