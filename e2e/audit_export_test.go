@@ -169,9 +169,10 @@ func TestDownloads(t *testing.T) {
 
 // TestExportsEndWhenTheServiceStops takes the first pieces of exports that are too large for any buffer on the way.
 func TestExportsEndWhenTheServiceStops(t *testing.T) {
+	const large = 3000
 	w := newWorld(t)
 	s := w.serve(t)
-	w.many(t, 6000, 8<<10)
+	w.many(t, large, 8<<10)
 	open := map[string]*connect.ServerStreamForClient[pb.ExportAuditEventsResponse]{}
 	var token string
 	for protocol, c := range map[string]*client{"gRPC": s.overGRPC(t, w.payments), "Connect": s.as(t, w.search)} {
@@ -230,7 +231,7 @@ func TestExportsEndWhenTheServiceStops(t *testing.T) {
 	for stream.Receive() {
 		end = stream.Msg().GetEnd()
 	}
-	if stream.Err() != nil || end.GetRows() != 6000+1 { // and that there is a token
+	if stream.Err() != nil || end.GetRows() != large+1 { // and that there is a token
 		t.Errorf("resumed to %v, %v", end, stream.Err())
 	}
 }

@@ -760,21 +760,29 @@ func (q *Queries) ParkOperation(ctx context.Context, arg ParkOperationParams) (i
 }
 
 const renewLeases = `-- name: RenewLeases :many
-UPDATE operations
-   SET lease_expires_at = clock_timestamp() + make_interval(secs => $1::double precision)
- WHERE lease = ANY ($2::uuid[]) AND id = ANY ($3::uuid[]) AND lease_expires_at IS NOT NULL
-RETURNING id
+WITH mine AS MATERIALIZED (
+    SELECT o.id FROM operations o
+     WHERE o.lease = ANY ($1::uuid[]) AND o.id = ANY ($2::uuid[]) AND o.lease_expires_at IS NOT NULL
+       FOR NO KEY UPDATE SKIP LOCKED
+), renewed AS (
+    UPDATE operations AS r SET lease_expires_at = clock_timestamp() + make_interval(secs => $3::double precision)
+      FROM mine WHERE r.id = mine.id
+)
+SELECT o.id FROM operations o
+ WHERE o.lease = ANY ($1::uuid[]) AND o.id = ANY ($2::uuid[]) AND o.lease_expires_at IS NOT NULL
 `
 
 type RenewLeasesParams struct {
-	LeaseSeconds float64
 	Leases       []uuid.UUID
 	Ids          []uuid.UUID
+	LeaseSeconds float64
 }
 
-// Answers the leases still held.
+// Answers the leases still held. What is locked is being settled or taken over: it is not waited
+// for, as the other leases would run out meanwhile, and whether it is still held the next look
+// tells. Nobody takes over what is locked.
 func (q *Queries) RenewLeases(ctx context.Context, arg RenewLeasesParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, renewLeases, arg.LeaseSeconds, arg.Leases, arg.Ids)
+	rows, err := q.db.Query(ctx, renewLeases, arg.Leases, arg.Ids, arg.LeaseSeconds)
 	if err != nil {
 		return nil, err
 	}

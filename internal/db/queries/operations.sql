@@ -159,11 +159,19 @@ SELECT coalesce(extract(epoch FROM min(due) - clock_timestamp()), -1)::double pr
         SELECT min(lease_expires_at) FROM operations WHERE operations.account = @account AND state = 'RUNNING') AS waits;
 
 -- name: RenewLeases :many
--- Answers the leases still held.
-UPDATE operations
-   SET lease_expires_at = clock_timestamp() + make_interval(secs => @lease_seconds::double precision)
- WHERE lease = ANY (@leases::uuid[]) AND id = ANY (@ids::uuid[]) AND lease_expires_at IS NOT NULL
-RETURNING id;
+-- Answers the leases still held. What is locked is being settled or taken over: it is not waited
+-- for, as the other leases would run out meanwhile, and whether it is still held the next look
+-- tells. Nobody takes over what is locked.
+WITH mine AS MATERIALIZED (
+    SELECT o.id FROM operations o
+     WHERE o.lease = ANY (@leases::uuid[]) AND o.id = ANY (@ids::uuid[]) AND o.lease_expires_at IS NOT NULL
+       FOR NO KEY UPDATE SKIP LOCKED
+), renewed AS (
+    UPDATE operations AS r SET lease_expires_at = clock_timestamp() + make_interval(secs => @lease_seconds::double precision)
+      FROM mine WHERE r.id = mine.id
+)
+SELECT o.id FROM operations o
+ WHERE o.lease = ANY (@leases::uuid[]) AND o.id = ANY (@ids::uuid[]) AND o.lease_expires_at IS NOT NULL;
 
 -- name: MarkSent :execrows
 -- Committed before the request leaves, with a whole lease ahead. No row: the lease is
