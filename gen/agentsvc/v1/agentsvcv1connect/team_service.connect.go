@@ -104,7 +104,7 @@ type TeamServiceClient interface {
 	// RevokeServiceToken ends a token of one of the team's services: within a second it is refused on every replica.
 	// Revoking it again changes nothing.
 	RevokeServiceToken(context.Context, *v1.RevokeServiceTokenRequest) (*v1.RevokeServiceTokenResponse, error)
-	// Freeze keeps everybody from changing what a team owns, or anything at all. What is queued waits; what was sent
+	// Freeze keeps everybody from changing what a team owns, or anything at all. What is queued waits, or is taken back; what was sent
 	// already is followed to its end. Reads go on. Freezing what is frozen changes nothing.
 	Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error)
 	// Unfreeze ends that; what waited goes on. NOT_FOUND if nothing is frozen.
@@ -408,7 +408,7 @@ type TeamServiceHandler interface {
 	// RevokeServiceToken ends a token of one of the team's services: within a second it is refused on every replica.
 	// Revoking it again changes nothing.
 	RevokeServiceToken(context.Context, *v1.RevokeServiceTokenRequest) (*v1.RevokeServiceTokenResponse, error)
-	// Freeze keeps everybody from changing what a team owns, or anything at all. What is queued waits; what was sent
+	// Freeze keeps everybody from changing what a team owns, or anything at all. What is queued waits, or is taken back; what was sent
 	// already is followed to its end. Reads go on. Freezing what is frozen changes nothing.
 	Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error)
 	// Unfreeze ends that; what waited goes on. NOT_FOUND if nothing is frozen.
