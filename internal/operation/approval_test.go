@@ -31,7 +31,9 @@ func TestWhatWaitsForApprovalHasNoPlace(t *testing.T) {
 	if n := b.count(finishes); n != before {
 		t.Errorf("the team's next change stands at %d, not at %d", n, before)
 	}
-	if _, err := b.engine.Approve(t.Context(), b.caller, uuid.MustParse(pending.Metadata["operation"]), "indeed"); err != nil {
+	second := b.caller
+	second.PrincipalID, second.Name = uuid.Nil, "another owner"
+	if _, err := b.engine.Approve(t.Context(), second, uuid.MustParse(pending.Metadata["operation"]), "indeed"); err != nil {
 		t.Fatal(err)
 	}
 	if n := b.count(finishes); n != before+1 {

@@ -15,22 +15,24 @@ import (
 // claim one a second time while it still works on it, the two are not the same.
 type running struct {
 	mu      sync.Mutex
-	byLease map[uuid.UUID]holding
+	byLease map[uuid.UUID]*holding
 }
 
 type holding struct {
 	operation uuid.UUID
 	giveUp    context.CancelCauseFunc
+	// shown is when it was last shown that somebody works on it.
+	shown time.Time
 }
 
-func newRunning() *running { return &running{byLease: map[uuid.UUID]holding{}} }
+func newRunning() *running { return &running{byLease: map[uuid.UUID]*holding{}} }
 
 // add keeps the lease of a claimed operation until it is removed. giveUp is called if
 // the lease is lost before.
 func (r *running) add(row dbsql.Operation, giveUp context.CancelCauseFunc) (remove func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.byLease[*row.Lease] = holding{operation: row.ID, giveUp: giveUp}
+	r.byLease[*row.Lease] = &holding{operation: row.ID, giveUp: giveUp, shown: time.Now()} //nolint:forbidigo // how long ago, by one clock
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -48,47 +50,67 @@ func (r *running) held() (leases, operations []uuid.UUID) {
 	return leases, operations
 }
 
-// lose gives up what is not among the kept operations.
-func (r *running) lose(leases []uuid.UUID, kept map[uuid.UUID]bool) {
+// show notes which of some leases are still held, and which of those were renewed at a time:
+// the others are lost.
+func (r *running) show(leases []uuid.UUID, found []dbsql.RenewLeasesRow, at time.Time) {
+	renewed := make(map[uuid.UUID]bool, len(found))
+	for _, row := range found {
+		renewed[row.ID] = row.Renewed
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, lease := range leases {
-		if h, still := r.byLease[lease]; still && !kept[h.operation] {
+		h := r.byLease[lease]
+		if h == nil {
+			continue // it has ended meanwhile
+		}
+		isRenewed, isHeld := renewed[h.operation]
+		switch {
+		case !isHeld:
 			h.giveUp(errLeaseLost)
+		case isRenewed:
+			h.shown = at
 		}
 	}
+}
+
+// loseOlder gives up what was last shown before a time, and says how many that are.
+func (r *running) loseOlder(than time.Time) (lost int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.byLease {
+		if h.shown.Before(than) {
+			h.giveUp(errLeaseLost)
+			lost++
+		}
+	}
+	return lost
 }
 
 // keepLeases shows that this process lives. What it cannot show in time it gives up,
 // before the lease runs out: another worker may then take it up, and two must not work
 // on one operation. The database's clock goes on while it cannot be reached.
 func (e *Engine) keepLeases(ctx context.Context, under *running) {
-	shown := time.Now() //nolint:forbidigo // how long ago, by one clock
 	for pause(ctx, e.Lease/4) {
 		leases, operations := under.held()
 		if len(leases) == 0 {
-			shown = time.Now() //nolint:forbidigo // as above
 			continue
 		}
-		started := time.Now() //nolint:forbidigo // as above
-		held, err := e.renew(ctx, leases, operations)
+		started := time.Now() //nolint:forbidigo // how long ago, by one clock
+		found, err := e.renew(ctx, leases, operations)
 		if err == nil {
-			shown = started
-			kept := make(map[uuid.UUID]bool, len(held))
-			for _, id := range held {
-				kept[id] = true
-			}
-			under.lose(leases, kept)
-			continue
+			under.show(leases, found, started)
 		}
-		if time.Since(shown) >= e.Lease*3/5 && ctx.Err() == nil { //nolint:forbidigo // as above
-			e.Log.WarnContext(ctx, "giving up operations whose leases cannot be renewed", slog.Int("operations", len(leases)), slog.Any("error", err))
-			under.lose(leases, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		if lost := under.loseOlder(time.Now().Add(-e.Lease * 3 / 5)); lost > 0 { //nolint:forbidigo // as above
+			e.Log.WarnContext(ctx, "giving up operations whose leases cannot be renewed", slog.Int("operations", lost), slog.Any("error", err))
 		}
 	}
 }
 
-func (e *Engine) renew(ctx context.Context, leases, operations []uuid.UUID) ([]uuid.UUID, error) {
+func (e *Engine) renew(ctx context.Context, leases, operations []uuid.UUID) ([]dbsql.RenewLeasesRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.Lease/5)
 	defer cancel()
 	return e.Store.RenewLeases(ctx, dbsql.RenewLeasesParams{LeaseSeconds: e.Lease.Seconds(), Leases: leases, Ids: operations})

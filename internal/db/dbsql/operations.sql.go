@@ -767,8 +767,10 @@ WITH mine AS MATERIALIZED (
 ), renewed AS (
     UPDATE operations AS r SET lease_expires_at = clock_timestamp() + make_interval(secs => $3::double precision)
       FROM mine WHERE r.id = mine.id
+    RETURNING r.id
 )
-SELECT o.id FROM operations o
+SELECT o.id, EXISTS (SELECT FROM renewed WHERE renewed.id = o.id)::boolean AS renewed
+  FROM operations o
  WHERE o.lease = ANY ($1::uuid[]) AND o.id = ANY ($2::uuid[]) AND o.lease_expires_at IS NOT NULL
 `
 
@@ -778,22 +780,26 @@ type RenewLeasesParams struct {
 	LeaseSeconds float64
 }
 
-// Answers the leases still held. What is locked is being settled or taken over: it is not waited
-// for, as the other leases would run out meanwhile, and whether it is still held the next look
-// tells. Nobody takes over what is locked.
-func (q *Queries) RenewLeases(ctx context.Context, arg RenewLeasesParams) ([]uuid.UUID, error) {
+type RenewLeasesRow struct {
+	ID      uuid.UUID
+	Renewed bool
+}
+
+// Answers the leases still held, and which of them were renewed. What is locked is being settled or
+// taken over: it is not waited for, as the other leases would run out meanwhile.
+func (q *Queries) RenewLeases(ctx context.Context, arg RenewLeasesParams) ([]RenewLeasesRow, error) {
 	rows, err := q.db.Query(ctx, renewLeases, arg.Leases, arg.Ids, arg.LeaseSeconds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []uuid.UUID
+	var items []RenewLeasesRow
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i RenewLeasesRow
+		if err := rows.Scan(&i.ID, &i.Renewed); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

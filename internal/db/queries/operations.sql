@@ -159,9 +159,8 @@ SELECT coalesce(extract(epoch FROM min(due) - clock_timestamp()), -1)::double pr
         SELECT min(lease_expires_at) FROM operations WHERE operations.account = @account AND state = 'RUNNING') AS waits;
 
 -- name: RenewLeases :many
--- Answers the leases still held. What is locked is being settled or taken over: it is not waited
--- for, as the other leases would run out meanwhile, and whether it is still held the next look
--- tells. Nobody takes over what is locked.
+-- Answers the leases still held, and which of them were renewed. What is locked is being settled or
+-- taken over: it is not waited for, as the other leases would run out meanwhile.
 WITH mine AS MATERIALIZED (
     SELECT o.id FROM operations o
      WHERE o.lease = ANY (@leases::uuid[]) AND o.id = ANY (@ids::uuid[]) AND o.lease_expires_at IS NOT NULL
@@ -169,8 +168,10 @@ WITH mine AS MATERIALIZED (
 ), renewed AS (
     UPDATE operations AS r SET lease_expires_at = clock_timestamp() + make_interval(secs => @lease_seconds::double precision)
       FROM mine WHERE r.id = mine.id
+    RETURNING r.id
 )
-SELECT o.id FROM operations o
+SELECT o.id, EXISTS (SELECT FROM renewed WHERE renewed.id = o.id)::boolean AS renewed
+  FROM operations o
  WHERE o.lease = ANY (@leases::uuid[]) AND o.id = ANY (@ids::uuid[]) AND o.lease_expires_at IS NOT NULL;
 
 -- name: MarkSent :execrows
