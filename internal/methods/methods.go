@@ -56,6 +56,29 @@ func (m *Method) Batch() bool { return m.Access.GetBatchOf() != "" }
 // Durable says that each call is an operation: of a change, or of many.
 func (m *Method) Durable() bool { return m.Change() || m.Batch() }
 
+// Approval is the rule by which a team may have a request of the method wait for a second
+// owner, as it is stored; "" if there is none.
+func (m *Method) Approval(req proto.Message) string {
+	rule := m.Access.GetApproval()
+	where := m.Access.GetApprovalWhere()
+	if rule == pb.ApprovalRule_APPROVAL_RULE_UNSPECIFIED || where != nil && !Meets(req.ProtoReflect(), where) {
+		return ""
+	}
+	return ApprovalName(rule)
+}
+
+const approvalPrefix = "APPROVAL_RULE_"
+
+// ApprovalName is a rule as it is stored.
+func ApprovalName(rule pb.ApprovalRule) string {
+	return strings.TrimPrefix(rule.String(), approvalPrefix)
+}
+
+// ApprovalRule is the rule that is stored as a name.
+func ApprovalRule(name string) pb.ApprovalRule {
+	return pb.ApprovalRule(pb.ApprovalRule_value[approvalPrefix+name])
+}
+
 // Table is all methods of the API.
 type Table struct {
 	all     []*Method

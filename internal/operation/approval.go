@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,19 +26,15 @@ import (
 // approval is the rule by which a change waits for a second owner, as the database names it;
 // "" if it does not.
 func (e *Engine) approval(ctx context.Context, s *submission) (string, error) {
-	rule := s.method.Access.GetApproval()
-	if rule == pb.ApprovalRule_APPROVAL_RULE_UNSPECIFIED {
-		return "", nil
-	}
-	if where := s.method.Access.GetApprovalWhere(); where != nil && !methods.Meets(s.request.ProtoReflect(), where) {
+	rule := s.method.Approval(s.request)
+	if rule == "" {
 		return "", nil
 	}
 	team, err := e.Store.TeamByID(ctx, s.caller.ActingTeam.ID)
 	if err != nil {
 		return "", fmt.Errorf("looking what team %s has approved: %w", s.caller.ActingTeam.Name, db.Classify(err))
 	}
-	name := strings.TrimPrefix(rule.String(), approvalPrefix)
-	if !slices.Contains(team.Approvals, name) {
+	if !slices.Contains(team.Approvals, rule) {
 		return "", nil
 	}
 	// It takes no place in the queue, and must still not be without bounds.
@@ -57,10 +52,8 @@ func (e *Engine) approval(ctx context.Context, s *submission) (string, error) {
 		return "", fault.Invalid("mutation.idempotency_key",
 			"is required here: the change waits for a second owner, and its secret is fetched by repeating the call once it is approved")
 	}
-	return name, nil
+	return rule, nil
 }
-
-const approvalPrefix = "APPROVAL_RULE_"
 
 // pendingApproval says that a change is accepted, and what it waits for.
 func pendingApproval(row dbsql.Operation) error {
@@ -203,7 +196,7 @@ func approvalOf(row dbsql.Operation) *pb.Approval {
 	if row.ApprovalRule == nil {
 		return nil
 	}
-	a := &pb.Approval{Rule: pb.ApprovalRule(pb.ApprovalRule_value[approvalPrefix+*row.ApprovalRule]), DecideTime: timeOf(row.DecidedAt)}
+	a := &pb.Approval{Rule: methods.ApprovalRule(*row.ApprovalRule), DecideTime: timeOf(row.DecidedAt)}
 	if row.DecidedBy != nil {
 		a.DecidedBy = *row.DecidedBy
 	}

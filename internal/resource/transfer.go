@@ -15,6 +15,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
+	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 // Transfer gives a resource to another team: at once where the caller may act for both, or
@@ -50,7 +51,7 @@ func (c *Claimer) Transfer(ctx context.Context, by identity.Caller, req *pb.Tran
 		}
 		params := dbsql.InsertTransferParams{
 			ID: id, Kind: row.Kind, UUID: row.UUID, Name: row.Name, FromTeamID: from.ID, ToTeamID: to.ID, Actor: by.Name, Reason: req.GetReason(),
-			NeedsApproval: slices.Contains(from.Approvals, "TRANSFER_RESOURCE"),
+			NeedsApproval: slices.Contains(from.Approvals, methods.API().ByRequest(req).Approval(req)),
 		}
 		if by.PrincipalID != uuid.Nil {
 			params.PrincipalID = &by.PrincipalID
@@ -247,25 +248,16 @@ func pending(t dbsql.Transfer, from, to string) *pb.Transfer {
 
 // Transfers answers a page of what a team gives and is given.
 func (r *Reader) Transfers(ctx context.Context, team uuid.UUID, req *pb.ListTransfersRequest) (*pb.ListTransfersResponse, error) {
-	page, err := r.tokens.Open(r.transfers, req)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := r.store.ListTransfers(ctx, team, page)
-	if err != nil {
-		return nil, err
-	}
-	rows, next := listing.Cut(r.tokens, page, rows)
-	resp := &pb.ListTransfersResponse{Transfers: make([]*pb.Transfer, 0, len(rows)), NextPageToken: next}
-	for _, row := range rows {
+	read := func(page listing.Page) ([]db.TransferRow, error) { return r.store.ListTransfers(ctx, team, page) }
+	transfers, next, err := listing.Answer(r.tokens, r.transfers, req, read, func(row db.TransferRow) *pb.Transfer {
 		t := pending(dbsql.Transfer{
 			ID: row.ID, Kind: row.Kind, UUID: row.UUID, Name: row.Name, Actor: row.Actor, Reason: row.Reason,
 			CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, EndedBy: row.EndedBy, EndedAt: row.EndedAt, ApprovedBy: row.ApprovedBy,
 		}, row.FromTeam, row.ToTeam)
 		t.State = pb.Transfer_State(pb.Transfer_State_value["STATE_"+row.State])
-		resp.Transfers = append(resp.Transfers, t)
-	}
-	return resp, nil
+		return t
+	})
+	return &pb.ListTransfersResponse{Transfers: transfers, NextPageToken: next}, err
 }
 
 // Owners answers who has owned a resource.

@@ -27,21 +27,12 @@ const (
 
 // Members answers a page of who belongs to a team.
 func (r *Registry) Members(ctx context.Context, team uuid.UUID, req *pb.ListMembersRequest) (*pb.ListMembersResponse, error) {
-	page, err := r.tokens.Open(r.lists.members, req)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := r.store.ListMembers(ctx, team, page)
-	if err != nil {
-		return nil, err
-	}
-	rows, next := listing.Cut(r.tokens, page, rows)
-	resp := &pb.ListMembersResponse{Members: make([]*pb.Member, 0, len(rows)), NextPageToken: next}
-	for _, row := range rows {
+	read := func(page listing.Page) ([]db.MemberRow, error) { return r.store.ListMembers(ctx, team, page) }
+	members, next, err := listing.Answer(r.tokens, r.lists.members, req, read, func(row db.MemberRow) *pb.Member {
 		who := dbsql.PrincipalsCalledRow{ID: row.PrincipalID, Kind: row.Kind, Name: row.Name, Disabled: row.Disabled}
-		resp.Members = append(resp.Members, member(who, row.Role, row.CreatedAt))
-	}
-	return resp, nil
+		return member(who, row.Role, row.CreatedAt)
+	})
+	return &pb.ListMembersResponse{Members: members, NextPageToken: next}, err
 }
 
 func member(who dbsql.PrincipalsCalledRow, role string, since time.Time) *pb.Member {

@@ -5,7 +5,6 @@ package team
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -146,19 +145,11 @@ func withFreeze(ctx context.Context, q *db.Queries, row dbsql.Team) (*pb.Team, e
 	if err != nil {
 		return nil, fmt.Errorf("looking whether team %s is frozen: %w", row.Name, db.Classify(err))
 	}
-	return toProto(row, &pb.Freeze{Actor: frozen.Actor, FreezeTime: timestamppb.New(frozen.FrozenAt), Reason: frozen.Reason}), nil
+	return toProto(row, toFreeze(frozen.Actor, frozen.FrozenAt, frozen.Reason)), nil
 }
 
 // List answers a page of the teams that the caller may see.
 func (r *Registry) List(ctx context.Context, by identity.Caller, req *pb.ListTeamsRequest) (*pb.ListTeamsResponse, error) {
-	page, err := r.tokens.Open(r.lists.teams, req)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := r.store.ListTeams(ctx, db.Visible{All: by.SeesAll(), Teams: by.TeamIDs()}, req.GetShowArchived(), page)
-	if err != nil {
-		return nil, err
-	}
 	frozen, err := r.store.Freezes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("looking which teams are frozen: %w", db.Classify(err))
@@ -166,18 +157,19 @@ func (r *Registry) List(ctx context.Context, by identity.Caller, req *pb.ListTea
 	byTeam := make(map[uuid.UUID]*pb.Freeze, len(frozen))
 	for _, f := range frozen {
 		if f.TeamID != nil {
-			byTeam[*f.TeamID] = &pb.Freeze{Actor: f.Actor, FreezeTime: timestamppb.New(f.FrozenAt), Reason: f.Reason}
+			byTeam[*f.TeamID] = toFreeze(f.Actor, f.FrozenAt, f.Reason)
 		}
 	}
-	rows, next := listing.Cut(r.tokens, page, rows)
-	resp := &pb.ListTeamsResponse{Teams: make([]*pb.Team, 0, len(rows)), NextPageToken: next}
-	for _, row := range rows {
-		resp.Teams = append(resp.Teams, toProto(dbsql.Team{
+	read := func(page listing.Page) ([]db.TeamRow, error) {
+		return r.store.ListTeams(ctx, db.Visible{All: by.SeesAll(), Teams: by.TeamIDs()}, req.GetShowArchived(), page)
+	}
+	teams, next, err := listing.Answer(r.tokens, r.lists.teams, req, read, func(row db.TeamRow) *pb.Team {
+		return toProto(dbsql.Team{
 			Name: row.Name, Description: row.Description, Weight: row.Weight, BacklogLimit: row.BacklogLimit, Account: row.Account,
 			CreatedAt: row.CreatedAt, ArchivedAt: row.ArchivedAt, Approvals: row.Approvals,
-		}, byTeam[row.ID]))
-	}
-	return resp, nil
+		}, byTeam[row.ID])
+	})
+	return &pb.ListTeamsResponse{Teams: teams, NextPageToken: next}, err
 }
 
 func toProto(row dbsql.Team, freeze *pb.Freeze) *pb.Team {
@@ -186,18 +178,16 @@ func toProto(row dbsql.Team, freeze *pb.Freeze) *pb.Team {
 		CreateTime: timestamppb.New(row.CreatedAt), ArchiveTime: timeOf(row.ArchivedAt), Freeze: freeze,
 	}
 	for _, name := range row.Approvals {
-		team.Approvals = append(team.Approvals, pb.ApprovalRule(pb.ApprovalRule_value[approvalPrefix+name]))
+		team.Approvals = append(team.Approvals, methods.ApprovalRule(name))
 	}
 	return team
 }
-
-const approvalPrefix = "APPROVAL_RULE_"
 
 // stored are approvals as the database names them.
 func stored(approvals []pb.ApprovalRule) []string {
 	names := make([]string, 0, len(approvals))
 	for _, rule := range approvals {
-		names = append(names, strings.TrimPrefix(rule.String(), approvalPrefix))
+		names = append(names, methods.ApprovalName(rule))
 	}
 	return names
 }

@@ -79,23 +79,14 @@ func mayMakeTokens(ctx context.Context, q *db.Queries, in dbsql.Team, service st
 
 // Tokens answers a page of the tokens of a team's services.
 func (r *Registry) Tokens(ctx context.Context, team uuid.UUID, req *pb.ListServiceTokensRequest) (*pb.ListServiceTokensResponse, error) {
-	page, err := r.tokens.Open(r.lists.tokens, req)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := r.store.ListServiceTokens(ctx, team, page)
-	if err != nil {
-		return nil, err
-	}
-	rows, next := listing.Cut(r.tokens, page, rows)
-	resp := &pb.ListServiceTokensResponse{Tokens: make([]*pb.ServiceToken, 0, len(rows)), NextPageToken: next}
-	for _, row := range rows {
-		resp.Tokens = append(resp.Tokens, token(dbsql.TokenOfTeamRow{
+	read := func(page listing.Page) ([]db.TokenRow, error) { return r.store.ListServiceTokens(ctx, team, page) }
+	tokens, next, err := listing.Answer(r.tokens, r.lists.tokens, req, read, func(row db.TokenRow) *pb.ServiceToken {
+		return token(dbsql.TokenOfTeamRow{
 			ID: row.ID, Service: row.Service, CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, RevokedAt: row.RevokedAt,
 			LastUsedAt: row.LastUsedAt,
-		}))
-	}
-	return resp, nil
+		})
+	})
+	return &pb.ListServiceTokensResponse{Tokens: tokens, NextPageToken: next}, err
 }
 
 // RevokeToken ends a token of one of a team's services.
