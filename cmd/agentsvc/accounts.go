@@ -72,7 +72,7 @@ type perAccount struct {
 // wire makes what works for one account, with its token and from its budget.
 func (p perAccount) wire(account config.Account) (*mirror.Mirror, *operation.Engine, error) {
 	log := p.log
-	if account.Name != config.DefaultAccount {
+	if account.Name != budget.DefaultAccount {
 		log = log.With(slog.String("account", account.Name))
 	}
 	client, err := upstream.New(upstream.Config{

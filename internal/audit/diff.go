@@ -96,42 +96,61 @@ func Compare(before, after proto.Message) ([]*pb.FieldChange, error) {
 
 // changes lists field by field how two stored objects differ, ordered by path.
 // Lists are compared as a whole: their elements have no names.
-func changes(before, after map[string]any) ([]*pb.FieldChange, error) {
-	return compare("", before, after, nil)
+func changes(before, after map[string]any) (list []*pb.FieldChange, err error) {
+	err = EachDifference("", before, after, func(d Difference) error {
+		change := &pb.FieldChange{Path: d.Path}
+		if change.Before, err = Value(d.Before, d.Was); err != nil {
+			return err
+		}
+		if change.After, err = Value(d.After, d.Is); err != nil {
+			return err
+		}
+		list = append(list, change)
+		return nil
+	})
+	return list, err
 }
 
-func compare(path string, before, after map[string]any, list []*pb.FieldChange) ([]*pb.FieldChange, error) {
+// Difference is a field in which two stored objects differ.
+type Difference struct {
+	Path          string
+	Before, After any
+	// Was and Is say on which side the field is at all.
+	Was, Is bool
+}
+
+// EachDifference visits the fields in which two stored objects differ, ordered by path. Where
+// both sides are objects, it goes into them. Paths begin with prefix.
+func EachDifference(prefix string, before, after map[string]any, visit func(Difference) error) error {
 	names := map[string]any{}
 	maps.Copy(names, before)
 	maps.Copy(names, after)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		b, was := before[name]
-		a, is := after[name]
-		if was == is && reflect.DeepEqual(b, a) {
+		d := Difference{Path: prefix + name}
+		d.Before, d.Was = before[name]
+		d.After, d.Is = after[name]
+		if d.Was == d.Is && reflect.DeepEqual(d.Before, d.After) {
 			continue
 		}
-		inB, nestedB := b.(map[string]any)
-		inA, nestedA := a.(map[string]any)
-		if nestedB && nestedA {
-			var err error
-			if list, err = compare(path+name+".", inB, inA, list); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		change := &pb.FieldChange{Path: path + name}
+		inB, nestedB := d.Before.(map[string]any)
+		inA, nestedA := d.After.(map[string]any)
 		var err error
-		if was {
-			if change.Before, err = structpb.NewValue(b); err != nil {
-				return nil, err
-			}
+		if nestedB && nestedA {
+			err = EachDifference(d.Path+".", inB, inA, visit)
+		} else {
+			err = visit(d)
 		}
-		if is {
-			if change.After, err = structpb.NewValue(a); err != nil {
-				return nil, err
-			}
+		if err != nil {
+			return err
 		}
-		list = append(list, change)
 	}
-	return list, nil
+	return nil
+}
+
+// Value is a JSON value, nil if there is none.
+func Value(v any, is bool) (*structpb.Value, error) {
+	if !is {
+		return nil, nil //nolint:nilnil // absent
+	}
+	return structpb.NewValue(v)
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/agentsvc/agentsvc/internal/fault"
 )
 
-// DefaultAccount is the vendor account of a service that has one token.
+// DefaultAccount is the vendor account that every database has from the start: that of teams
+// which were not told to create in another one.
 const DefaultAccount = "default"
 
 // Budget is the budget of one vendor account.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/config"
 )
 
@@ -102,7 +103,7 @@ func TestTokenFileIsReadAgainWhenReplaced(t *testing.T) {
 	now := time.Now()
 	write("first\n", now)
 	accounts, err := config.Config{TokenFile: path}.Accounts(slog.New(slog.NewTextHandler(&log, nil)))
-	if err != nil || len(accounts) != 1 || accounts[0].Name != config.DefaultAccount {
+	if err != nil || len(accounts) != 1 || accounts[0].Name != budget.DefaultAccount {
 		t.Fatalf("got %v, %v", accounts, err)
 	}
 	token := accounts[0].Token

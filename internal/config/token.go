@@ -10,11 +10,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// DefaultAccount is the name of the vendor account that every database has from the start:
-// that of teams which were not told to create in another one.
-const DefaultAccount = "default"
+	"github.com/agentsvc/agentsvc/internal/budget"
+)
 
 // Account is a vendor account.
 type Account struct {
@@ -26,7 +24,7 @@ type Account struct {
 // Accounts are the vendor accounts, the default one first. A token file is read again when
 // it was replaced. While that cannot be done, which is logged once, the token of before stays.
 func (c Config) Accounts(log *slog.Logger) ([]Account, error) {
-	first := Account{Name: DefaultAccount, Token: func() string { return c.Token }}
+	first := Account{Name: budget.DefaultAccount, Token: func() string { return c.Token }}
 	if c.TokenFile != "" {
 		source, err := newTokenFile(c.TokenFile, log)
 		if err != nil {
@@ -49,7 +47,7 @@ func (c Config) Accounts(log *slog.Logger) ([]Account, error) {
 		switch {
 		case strings.HasPrefix(name, "."): // what mounts and editors leave
 			continue
-		case name == DefaultAccount:
+		case name == budget.DefaultAccount:
 			problems = append(problems, errors.New(
 				"AGENTSVC_ACCOUNTS_DIR: the token of the account \"default\" is that of DIGITALOCEAN_TOKEN or DIGITALOCEAN_TOKEN_FILE"))
 			continue

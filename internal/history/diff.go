@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -92,60 +91,37 @@ func reduceAll(o map[string]any, field string, keep ...string) {
 
 // compareObjects appends how two objects differ, by path.
 func compareObjects(path string, before, after map[string]any, list []*pb.AgentChange) ([]*pb.AgentChange, error) {
-	names := map[string]any{}
-	maps.Copy(names, before)
-	maps.Copy(names, after)
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		b, was := before[name]
-		a, is := after[name]
-		if was == is && reflect.DeepEqual(b, a) {
-			continue
-		}
-		var err error
-		if list, err = compareField(path+name, b, a, was, is, list); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	err := audit.EachDifference(path, before, after, func(d audit.Difference) (err error) {
+		list, err = compareField(d, list)
+		return err
+	})
+	return list, err
 }
 
-func compareField(path string, before, after any, was, is bool, list []*pb.AgentChange) ([]*pb.AgentChange, error) {
-	inB, nestedB := before.(map[string]any)
-	inA, nestedA := after.(map[string]any)
-	if nestedB && nestedA {
-		return compareObjects(path+".", inB, inA, list)
+func compareField(d audit.Difference, list []*pb.AgentChange) ([]*pb.AgentChange, error) {
+	if key, is := keyOf()[d.Path]; is {
+		return compareLists(d.Path, key, d.Before, d.After, list)
 	}
-	if key, is := keyOf()[path]; is {
-		return compareLists(path, key, before, after, list)
-	}
-	change := &pb.AgentChange{Path: path, Kind: pb.AgentChange_KIND_CHANGED}
+	change := &pb.AgentChange{Path: d.Path, Kind: pb.AgentChange_KIND_CHANGED}
 	switch {
-	case !was:
+	case !d.Was:
 		change.Kind = pb.AgentChange_KIND_ADDED
-	case !is:
+	case !d.Is:
 		change.Kind = pb.AgentChange_KIND_REMOVED
 	}
 	var err error
-	if change.Before, err = value(before, was); err != nil {
+	if change.Before, err = audit.Value(d.Before, d.Was); err != nil {
 		return nil, err
 	}
-	if change.After, err = value(after, is); err != nil {
+	if change.After, err = audit.Value(d.After, d.Is); err != nil {
 		return nil, err
 	}
-	textB, _ := before.(string)
-	textA, _ := after.(string)
-	if was && is && slices.Contains(texts(), path) {
-		change.Kind, change.Words = pb.AgentChange_KIND_TEXT, compareWords(textB, textA)
+	if d.Was && d.Is && slices.Contains(texts(), d.Path) {
+		before, _ := d.Before.(string)
+		after, _ := d.After.(string)
+		change.Kind, change.Words = pb.AgentChange_KIND_TEXT, compareWords(before, after)
 	}
 	return append(list, change), nil
-}
-
-// value is a JSON value, nil if there is none.
-func value(v any, is bool) (*structpb.Value, error) {
-	if !is {
-		return nil, nil //nolint:nilnil // absent
-	}
-	return structpb.NewValue(v)
 }
 
 // compareLists compares lists of which the order does not matter: as sets, or element by

@@ -13,6 +13,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/audit"
+	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 	"github.com/agentsvc/agentsvc/internal/fault"
@@ -88,7 +89,7 @@ func alive(ctx context.Context, q *db.Queries, name string) (dbsql.Team, error) 
 func (r *Registry) Create(ctx context.Context, by identity.Caller, req *pb.CreateTeamRequest) (*pb.Team, error) {
 	params := dbsql.InsertTeamParams{
 		Name: req.GetName(), Description: req.GetDescription(), Weight: max(req.GetWeight(), 1),
-		BacklogLimit: orElse(req.GetBacklogLimit(), defaultBacklog), Account: orElse(req.GetAccount(), defaultAccount),
+		BacklogLimit: orElse(req.GetBacklogLimit(), defaultBacklog), Account: orElse(req.GetAccount(), budget.DefaultAccount),
 	}
 	var made *pb.Team
 	err := r.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
@@ -107,10 +108,7 @@ func (r *Registry) Create(ctx context.Context, by identity.Caller, req *pb.Creat
 	return made, err
 }
 
-const (
-	defaultBacklog = 1000
-	defaultAccount = "default"
-)
+const defaultBacklog = 1000
 
 func noAccount(name string) error {
 	return fault.Invalid("account", "there is no vendor account %q: `agentsvc account list` shows those there are", name)

@@ -32,7 +32,7 @@ type Config struct {
 	Timeout time.Duration
 	// MaxResponse is the most bytes of an answer, unpacked; 0 for 16 MiB.
 	MaxResponse int64
-	// Account names the vendor account that the token is of, in metrics; empty for "default".
+	// Account names the vendor account that the token is of, in metrics.
 	Account string
 	// UserAgent is such as "agentsvc/1.2.3"; empty for "agentsvc".
 	UserAgent string
@@ -90,7 +90,7 @@ func New(cfg Config) (*Client, error) {
 		token:     cfg.Token,
 		timeout:   orElse(cfg.Timeout, 30*time.Second),
 		limit:     orElse(cfg.MaxResponse, 16<<20),
-		account:   attribute.String("account", orElse(cfg.Account, "default")),
+		account:   attribute.String("account", cfg.Account),
 		agent:     orElse(cfg.UserAgent, "agentsvc"),
 		transport: cfg.Transport,
 		now:       cfg.Now,
