@@ -20,8 +20,6 @@ type suspects struct {
 	keys []string
 	// made are the kinds of those that we do not know: a creation may be under way.
 	made []string
-	// open are the routes of an agent as they are held.
-	open *[]dbsql.AgentRoute
 }
 
 // agentTies are what ties agents to each other, and to what they use.
@@ -35,31 +33,52 @@ func (agentTies) lock(ctx context.Context, q *db.Queries, id uuid.UUID) ([]dbsql
 	return rows, nil
 }
 
-func (agentTies) suspects(ctx context.Context, q *db.Queries, id uuid.UUID, row *dbsql.Resource, body proto.Message) (suspects, error) {
+func (agentTies) read(ctx context.Context, q *db.Queries, ids []uuid.UUID) (map[uuid.UUID]known, error) {
+	routes, err := q.OpenRoutes(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading the routes of agents: %w", err)
+	}
+	states, err := q.OpenAgentStates(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading the states of agents: %w", err)
+	}
+	all := make(map[uuid.UUID]known, len(ids))
+	for _, id := range ids {
+		all[id] = known{isRead: true}
+	}
+	for _, r := range routes {
+		of := all[r.AgentUUID]
+		of.routes = append(of.routes, r)
+		all[r.AgentUUID] = of
+	}
+	for i := range states {
+		of := all[states[i].AgentUUID]
+		of.state = &states[i]
+		all[states[i].AgentUUID] = of
+	}
+	return all, nil
+}
+
+func (agentTies) suspects(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message, h *holding) (suspects, error) {
 	var s suspects
 	agent, ok := body.(*pb.Agent)
 	if !ok {
 		return s, fmt.Errorf("a %T is no agent", body)
 	}
-	open, err := q.OpenRoutes(ctx, id)
-	if err != nil {
-		return s, fmt.Errorf("reading the routes of agent %s: %w", id, err)
-	}
-	s.open = &open
 	shown := map[routeID]bool{}
 	for _, r := range routesOf(agent) {
 		shown[routeID{r.kind, r.target}] = true
 	}
-	for _, o := range open {
+	for _, o := range h.routes {
 		if !shown[routeID{o.Kind, o.TargetUUID}] {
 			s.keys = append(s.keys, orderKey(o.Kind, o.TargetUUID.String())) // routes are called like the kinds that they lead to
 		}
 	}
-	if row == nil {
+	if h.row == nil {
 		return s, nil
 	}
 	var attributes map[string]string
-	if err := json.Unmarshal(row.Attributes, &attributes); err != nil {
+	if err := json.Unmarshal(h.row.Attributes, &attributes); err != nil {
 		return s, fmt.Errorf("reading the attributes of agent %s: %w", id, err)
 	}
 	for _, r := range references() {

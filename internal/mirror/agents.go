@@ -121,6 +121,9 @@ func (agentParts) stored(ctx context.Context, q *db.Queries, s storing) error {
 		return fmt.Errorf("a %T is no agent", s.after)
 	}
 	before, _ := s.before.(*pb.Agent)
+	if err := s.read(ctx, q); err != nil {
+		return err
+	}
 	if err := s.notForeseen(ctx, q, after); err != nil {
 		return err
 	}

@@ -61,26 +61,45 @@ func (t target) ref() audit.Ref {
 	return ref
 }
 
-// Apply brings a settled change into our copy, in the transaction that settles it:
-// the resource itself, who owns what was created, routes and versions. It answers
-// what the history should tell.
+// Apply brings settled changes into our copy, in the transaction that settles them:
+// the resources themselves, who owns what was created, routes and versions. It answers
+// what the history should tell of each. Changes of the same resource are none that are
+// settled together.
 //
 // An answer that shows the whole resource replaces what we hold. One that does not
 // leaves it marked as behind, to be read again by whoever needs it first. One that shows
 // another resource is [ErrAnotherResource], and nothing is changed.
-func (m *Mirror) Apply(ctx context.Context, q *db.Queries, c Change) (Effect, error) {
-	effect, err := m.apply(ctx, q, c)
+func (m *Mirror) Apply(ctx context.Context, q *db.Queries, changes ...Change) ([]Effect, error) {
+	held, err := m.hold(ctx, q, changes)
 	if err != nil {
-		return Effect{}, fmt.Errorf("bringing %s into the mirror: %w", c.Method.Name, err)
+		return nil, fmt.Errorf("reading what changes are brought into: %w", err)
 	}
-	return effect, nil
+	effects := make([]Effect, len(changes))
+	// What is held first: none of these touches more than its own, as others may.
+	for _, holds := range []bool{true, false} {
+		for i, c := range changes {
+			if (held[i] != nil) != holds {
+				continue
+			}
+			if effects[i], err = m.apply(ctx, q, c, held[i]); err != nil {
+				return nil, fmt.Errorf("bringing %s into the mirror: %w", c.Method.Name, err)
+			}
+		}
+	}
+	return effects, nil
 }
 
-func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, error) {
+// body is the resource that an answer to a change shows whole, if one does.
+func (m *Mirror) body(c Change) (*kind, proto.Message) {
 	k, body := m.shown(c.Method, c.Response)
 	if k == nil {
 		k, body = m.shown(c.Method, c.Shown)
 	}
+	return k, body
+}
+
+func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change, h *holding) (Effect, error) {
+	k, body := m.body(c)
 	if err := otherPart(c); err != nil {
 		return Effect{}, err
 	}
@@ -102,13 +121,16 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 	} else if on.kind, on.id = m.named(c); on.kind == nil {
 		return plain(c), nil // not mirrored
 	}
-	deletes := c.Method.Access.GetAction() == pb.Action_ACTION_DELETE && c.Method.Access.GetSubject() == nil
-	lock := m.lock
-	if deletes {
-		lock = m.lockLeaving
-	}
 	var err error
-	if on.row, err = lock(ctx, q, on.kind, on.id); err != nil {
+	switch {
+	case h != nil:
+		on.row = h.row
+	case deletes(c):
+		on.row, err = m.lockLeaving(ctx, q, on.kind, on.id)
+	default:
+		on.row, err = m.lock(ctx, q, on.kind, on.id)
+	}
+	if err != nil {
 		return Effect{}, err
 	}
 	if body != nil && m.creates(c.Method) && existed(on.row, c.Operation, on.kind) {
@@ -118,12 +140,17 @@ func (m *Mirror) apply(ctx context.Context, q *db.Queries, c Change) (Effect, er
 		return Effect{}, err
 	}
 	switch {
-	case deletes:
+	case deletes(c):
 		return m.applyDeletion(ctx, q, c, on, body)
 	case body != nil:
-		return m.applyBody(ctx, q, c, on, body)
+		return m.applyBody(ctx, q, c, on, body, h)
 	}
 	return applyUnshown(ctx, q, c, on)
+}
+
+// deletes says that a change takes away what it is about, and not a part of that.
+func deletes(c Change) bool {
+	return c.Method.Access.GetAction() == pb.Action_ACTION_DELETE && c.Method.Access.GetSubject() == nil
 }
 
 // applyUnshown brings in a change whose answer does not show the resource.
@@ -274,7 +301,7 @@ func dirty(ctx context.Context, q *db.Queries, on target, c Change) error {
 	return nil
 }
 
-func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on target, body proto.Message) (Effect, error) {
+func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on target, body proto.Message, h *holding) (Effect, error) {
 	if c.Operation.FinishedAt == nil {
 		return Effect{}, fmt.Errorf("operation %s has not ended", c.Operation.ID)
 	}
@@ -283,11 +310,14 @@ func (m *Mirror) applyBody(ctx context.Context, q *db.Queries, c Change, on targ
 	if m.creates(c.Method) && on.kind.part == nil {
 		w.team = &c.Operation.TeamID // a part has its owner from what it is a part of
 	}
-	unsettled, open, err := m.unsettled(ctx, q, on.kind, on.id, on.row, body)
-	if err != nil {
-		return Effect{}, err
+	if h == nil {
+		h = &holding{row: on.row}
+		if err := m.unsettled(ctx, q, on.kind, on.id, body, h); err != nil {
+			return Effect{}, err
+		}
 	}
-	w.open = open
+	w.known = h.known
+	unsettled := h.under
 	if !unsettled {
 		w.method = c.Method
 	}

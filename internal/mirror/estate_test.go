@@ -110,19 +110,19 @@ func (w *world) settled(s started) Effect {
 	if id, err := uuid.Parse(methods.String(s.response, s.method.Access.GetSubject().GetField())); err == nil {
 		made = &id
 	}
-	var effect Effect
+	var effects []Effect
 	err := w.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		var err error
 		if change.Operation, err = succeed(ctx, q, s.op, made); err != nil {
 			return err
 		}
-		effect, err = w.Apply(ctx, q, change)
+		effects, err = w.Apply(ctx, q, change)
 		return err
 	})
 	if err != nil {
 		w.t.Fatalf("settling %s: %v", s.method.Name, err)
 	}
-	return effect
+	return effects[0]
 }
 
 // fill sets the texts of a message that another has under the same name.

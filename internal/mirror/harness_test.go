@@ -195,19 +195,19 @@ func succeed(ctx context.Context, q *db.Queries, op dbsql.Operation, made *uuid.
 
 func (w *world) settle(op dbsql.Operation, m *methods.Method, req, resp proto.Message) Effect {
 	w.t.Helper()
-	var effect Effect
+	var effects []Effect
 	err := w.store.Tx(w.t.Context(), db.Durable, func(q *db.Queries) error {
 		ended, err := succeed(w.t.Context(), q, op, nil)
 		if err != nil {
 			return err
 		}
-		effect, err = w.Apply(w.t.Context(), q, Change{Operation: ended, Method: m, Request: req, Response: resp})
+		effects, err = w.Apply(w.t.Context(), q, Change{Operation: ended, Method: m, Request: req, Response: resp})
 		return err
 	})
 	if err != nil {
 		w.t.Fatalf("settling %s: %v", m.Name, err)
 	}
-	return effect
+	return effects[0]
 }
 
 // create makes an agent of the payments team.

@@ -129,8 +129,10 @@ type ties interface {
 	// lock answers the row with those that its removal changes, locked in the order of
 	// their uuids.
 	lock(ctx context.Context, q *db.Queries, id uuid.UUID) ([]dbsql.Resource, error)
-	// suspects are what else may be behind a body that is not as the row, nil if there is none.
-	suspects(ctx context.Context, q *db.Queries, id uuid.UUID, row *dbsql.Resource, body proto.Message) (suspects, error)
+	// read answers what is known of some resources besides their rows.
+	read(ctx context.Context, q *db.Queries, ids []uuid.UUID) (map[uuid.UUID]known, error)
+	// suspects are what else may be behind a body that is not as what is held.
+	suspects(ctx context.Context, q *db.Queries, id uuid.UUID, body proto.Message, h *holding) (suspects, error)
 }
 
 // parts is what some kinds keep beside their rows. All methods run in the
@@ -159,8 +161,8 @@ type storing struct {
 	// at is when it was so; where an operation of before explains it, when that was settled.
 	at time.Time
 	by cause
-	// open are the routes as they are held, if they were read already.
-	open *[]dbsql.AgentRoute
+	// known is what there was besides the row: see [storing.read].
+	known
 	// seen is when it was asked for, or at.
 	seen time.Time
 	// method is the change whose answer shows the body; nil where a look does. What it cannot

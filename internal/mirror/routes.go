@@ -121,15 +121,8 @@ func functionDetails(f *pb.AgentFunction) map[string]any {
 // that it shows for the first time. One that is different is closed and opened anew.
 func followRoutes(ctx context.Context, q *db.Queries, agent *pb.Agent, s *storing) error {
 	routes := routesOf(agent)
-	if s.open == nil {
-		open, err := q.OpenRoutes(ctx, s.id)
-		if err != nil {
-			return fmt.Errorf("reading the routes of agent %s: %w", s.id, err)
-		}
-		s.open = &open
-	}
-	held := make(map[routeID]dbsql.AgentRoute, len(*s.open))
-	for _, o := range *s.open {
+	held := make(map[routeID]dbsql.AgentRoute, len(s.routes))
+	for _, o := range s.routes {
 		held[routeID{o.Kind, o.TargetUUID}] = o
 	}
 	shown := make(map[routeID]bool, len(routes))

@@ -38,19 +38,16 @@ func followState(ctx context.Context, q *db.Queries, agent *pb.Agent, s storing)
 	if err != nil {
 		return err
 	}
-	hash := agent.GetVersionHash()
-	open, err := q.OpenAgentState(ctx, s.id)
-	isOpen := err == nil
-	if err != nil && !db.NoRows(err) {
-		return fmt.Errorf("reading the state of agent %s: %w", s.id, err)
+	hash, open := agent.GetVersionHash(), s.state
+	if open == nil {
+		return nextState(ctx, q, s.id, s.at, hash, body, s.by)
 	}
-	same := isOpen && !open.Partial && bytes.Equal(settled(open.Body), body)
-	unnamed := isOpen && open.VersionHash == ""
+	same := !open.Partial && bytes.Equal(settled(open.Body), body)
 	sameDoing := open.OperationID != nil && s.by.operation != nil && *open.OperationID == *s.by.operation
 	switch {
 	case same && open.VersionHash == hash:
 		return nil
-	case unnamed && sameDoing: // it was begun by what its request told
+	case open.VersionHash == "" && sameDoing: // it was begun by what its request told
 		if err := q.NameStateVersion(ctx, dbsql.NameStateVersionParams{ID: open.ID, VersionHash: hash, Body: body}); err != nil {
 			return fmt.Errorf("naming the version of agent %s: %w", s.id, err)
 		}
@@ -70,15 +67,12 @@ func (s *storing) notForeseen(ctx context.Context, q *db.Queries, agent *pb.Agen
 	if suspect == nil {
 		return nil
 	}
-	open, err := q.OpenAgentState(ctx, s.id)
-	if db.NoRows(err) && s.method == nil {
+	open := s.state
+	if open == nil && s.method == nil {
 		return s.firstLook(ctx, q)
 	}
-	if db.NoRows(err) {
+	if open == nil {
 		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading the state of agent %s: %w", s.id, err)
 	}
 	if open.VersionHash != "" || open.OperationID == nil || *open.OperationID != *suspect {
 		// The deletion of an agent took away the routes to it, which our copy followed at once.
@@ -98,12 +92,8 @@ func (s *storing) notForeseen(ctx context.Context, q *db.Queries, agent *pb.Agen
 	if err != nil {
 		return err
 	}
-	routes, err := q.OpenRoutes(ctx, s.id)
-	if err != nil {
-		return fmt.Errorf("reading the routes of agent %s: %w", s.id, err)
-	}
 	named := open.VersionHash != "" && open.VersionHash != agent.GetVersionHash()
-	if named || !bytes.Equal(settled(open.Body), body) || !leadsTo(routes, agent) {
+	if named || !bytes.Equal(settled(open.Body), body) || !leadsTo(s.routes, agent) {
 		s.by, s.at = cause{}, s.seen
 	}
 	return nil
@@ -156,21 +146,19 @@ func settled(stored []byte) []byte {
 // unnamedState begins a state for a change of routes, whose answer does not tell which
 // version it made. The next look names it, or the vendor's list of versions does.
 func unnamedState(ctx context.Context, q *db.Queries, id uuid.UUID, at time.Time, by cause) error {
-	open, err := q.OpenAgentState(ctx, id)
-	if db.NoRows(err) {
-		return nil // it was never read
-	}
+	open, err := q.OpenAgentStates(ctx, []uuid.UUID{id})
 	if err != nil {
 		return fmt.Errorf("reading the state of agent %s: %w", id, err)
 	}
-	return nextState(ctx, q, id, at, "", open.Body, by)
+	if len(open) == 0 {
+		return nil // it was never read
+	}
+	return nextState(ctx, q, id, at, "", open[0].Body, by)
 }
 
+// nextState ends the state of an agent, if it has one, and begins another.
 func nextState(ctx context.Context, q *db.Queries, id uuid.UUID, at time.Time, hash string, body []byte, by cause) error {
-	if err := closeState(ctx, q, id, at); err != nil {
-		return err
-	}
-	if err := q.InsertAgentState(ctx, dbsql.InsertAgentStateParams{
+	if err := q.NextAgentState(ctx, dbsql.NextAgentStateParams{
 		AgentUUID: id, At: at, VersionHash: hash, Body: body, OperationID: by.operation, Actor: by.actor, Reason: by.reason,
 	}); err != nil {
 		return fmt.Errorf("storing the state of agent %s: %w", id, err)

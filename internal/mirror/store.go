@@ -111,36 +111,6 @@ func (m *Mirror) underWay(ctx context.Context, q *db.Queries, k *kind, ids ...uu
 // orderKey is what the operations about a resource are ordered by.
 func orderKey(kind, id string) string { return kind + "/" + id }
 
-// unsettled says that what the vendor showed of a resource may be the work of a change
-// that is not settled: one of the resource, or one of what is tied to it and shows in it,
-// such as the deletion of an agent that it routed to.
-// It answers the routes as well that it has read on the way, nil if none.
-func (m *Mirror) unsettled(
-	ctx context.Context, q *db.Queries, k *kind, id uuid.UUID, row *dbsql.Resource, body proto.Message,
-) (under bool, open *[]dbsql.AgentRoute, err error) {
-	if k.ties == nil {
-		found, err := m.underWay(ctx, q, k, id)
-		return len(found) > 0, nil, err
-	}
-	others, err := k.ties.suspects(ctx, q, id, row, body)
-	if err != nil {
-		return false, nil, err
-	}
-	for _, kind := range others.made {
-		creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: kind})
-		if err != nil || creating {
-			return creating, others.open, err
-		}
-	}
-	found, err := q.ChangesUnderWay(ctx, dbsql.ChangesUnderWayParams{
-		Account: m.budget.Account(), OrderKeys: append(others.keys, orderKey(k.name, id.String())),
-	})
-	if err != nil {
-		return false, nil, fmt.Errorf("looking for changes under way: %w", err)
-	}
-	return len(found) > 0, others.open, nil
-}
-
 // explanation is the operation that made the row dirty, if one did.
 func explanation(ctx context.Context, q *db.Queries, row *dbsql.Resource) (cause, error) {
 	if row == nil || row.DirtySince == nil || row.DirtyOperationID == nil {
@@ -169,11 +139,11 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	if newer(row, begun) {
 		return superseded, nil
 	}
-	under, open, err := m.unsettled(ctx, q, k, id, row, body)
-	if err != nil {
+	h := &holding{row: row}
+	if err := m.unsettled(ctx, q, k, id, body, h); err != nil {
 		return 0, err
 	}
-	if under {
+	if h.under {
 		return awaiting, nil
 	}
 	if over, err := m.lingers(ctx, q, k, row, body); err != nil || over {
@@ -183,7 +153,7 @@ func (m *Mirror) keep(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID,
 	if err != nil {
 		return 0, err
 	}
-	w := writing{id: id, body: body, at: begun, by: by, open: open}
+	w := writing{id: id, body: body, at: begun, by: by, known: h.known}
 	if by.operation != nil {
 		w.since = by.at
 		if by.at == nil {
@@ -222,8 +192,7 @@ type writing struct {
 	team *uuid.UUID
 	// summary is the vendor's own, or nil: then it is made of the body.
 	summary proto.Message
-	// open are the routes as they are held, if they were read already.
-	open *[]dbsql.AgentRoute
+	known known
 }
 
 // write replaces the body of a row, which is locked or does not exist, and whatever
@@ -257,7 +226,12 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 	if carried {
 		params.BodySyncedAt = nil // what was taken over is as old as it was
 	}
-	if created, err = q.UpsertResource(ctx, params); err != nil {
+	if row != nil {
+		err = q.ReplaceResource(ctx, dbsql.ReplaceResourceParams(params))
+	} else {
+		created, err = q.UpsertResource(ctx, params)
+	}
+	if err != nil {
 		return nil, false, fmt.Errorf("storing %s %s: %w", k.name, w.id, err)
 	}
 	if w.team != nil {
@@ -267,7 +241,7 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 		}
 	}
 	if k.parts != nil {
-		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, seen: w.at, by: w.by, open: w.open}
+		s := storing{id: w.id, before: before, after: body, text: params.Body, at: w.at, seen: w.at, by: w.by, known: w.known}
 		if w.since != nil && w.since.Before(w.at) {
 			s.at = *w.since
 		}

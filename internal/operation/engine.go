@@ -28,7 +28,7 @@ type Vendor interface {
 // History is what a settled change does to our copy of the vendor: a [*mirror.Mirror].
 type History interface {
 	Versions
-	Apply(ctx context.Context, q *db.Queries, c mirror.Change) (mirror.Effect, error)
+	Apply(ctx context.Context, q *db.Queries, changes ...mirror.Change) ([]mirror.Effect, error)
 	Reduce(ctx context.Context, team uuid.UUID, response proto.Message) error
 	Foresee(ctx context.Context, update *pb.UpdateAgentRequest, agents []uuid.UUID) (map[uuid.UUID]mirror.Outlook, error)
 }

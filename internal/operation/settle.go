@@ -104,19 +104,33 @@ func (a *attempt) commit(ctx context.Context, end ending, apply bool) (err error
 	return a.engine.settleWithOthers(ctx, s)
 }
 
-// follow does what the end of the operation means for the rest, and tells the history's line.
-func (s *settlement) follow(ctx context.Context, q *db.Queries) (audit.Event, error) {
+// event is the history's line about the end of the operation, as far as our copy is not asked.
+func (s *settlement) event() audit.Event {
 	event := eventOf(s.row, s.method)
 	if s.end.failure == nil {
-		return event, s.succeeded(ctx, q, s.row, s.end, s.apply, &event)
+		event.Outcome = pb.AuditEvent_OUTCOME_SUCCEEDED
+		return event
 	}
 	event.Outcome = pb.AuditEvent_OUTCOME_FAILED
 	event.ErrorReason, event.ErrorMessage = s.end.failure.Reason, s.end.failure.Public
-	if s.end.failure.Reason == pb.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN || s.row.Attempts > 1 {
-		// It may show at the next look, and is then explained by this operation.
-		return event, markBehind(ctx, q, s.row)
+	return event
+}
+
+// shows says that our copy can be brought to what the operation did.
+func (s *settlement) shows() bool { return s.end.failure == nil && s.apply }
+
+// hides says that the operation did, or may have done, what our copy does not show: it shows at
+// the next look, and is then explained by this operation.
+func (s *settlement) hides() bool {
+	if s.end.failure == nil {
+		return !s.apply
 	}
-	return event, nil
+	return s.end.failure.Reason == pb.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN || s.row.Attempts > 1
+}
+
+// change is what the operation did, for our copy.
+func (s *settlement) change() mirror.Change {
+	return mirror.Change{Operation: s.row, Method: s.method, Request: s.request, Response: s.end.response, Shown: s.end.shown}
 }
 
 // success fills in what a result adds to the row.
@@ -138,22 +152,6 @@ func (a *attempt) success(ctx context.Context, row *dbsql.Operation, response pr
 			row.ResourceUUID = &id
 		}
 	}
-	return nil
-}
-
-func (a *attempt) succeeded(ctx context.Context, q *db.Queries, row dbsql.Operation, end ending, apply bool, event *audit.Event) error {
-	event.Outcome = pb.AuditEvent_OUTCOME_SUCCEEDED
-	if !apply {
-		return markBehind(ctx, q, row)
-	}
-	effect, err := a.engine.History.Apply(ctx, q, mirror.Change{
-		Operation: row, Method: a.method, Request: a.request, Response: end.response, Shown: end.shown,
-	})
-	if err != nil {
-		return fmt.Errorf("bringing the change into the mirror: %w", err)
-	}
-	event.Resource, event.Parent = effect.Resource, effect.Parent
-	event.Before, event.After = effect.Before, effect.After
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/agentsvc/agentsvc/internal/budget"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+	"github.com/agentsvc/agentsvc/internal/mirror"
 )
 
 // settlement is the end of an operation that waits to be made durable.
@@ -116,15 +118,14 @@ func (e *Engine) settleTogether(
 		if err != nil {
 			return err
 		}
-		var events []audit.Event
+		events, err := e.bringIn(ctx, q, held)
+		if err != nil {
+			return err
+		}
 		var seen []budget.Answer
 		for _, s := range held {
-			event, err := s.follow(ctx, q)
-			if err != nil {
-				return err
-			}
 			settled[*s.row.Lease] = s.row
-			events, seen = append(events, event), append(seen, s.end.seen...)
+			seen = append(seen, s.end.seen...)
 		}
 		if err := e.Budget.Observe(ctx, q, seen...); err != nil {
 			return err
@@ -141,6 +142,35 @@ func (e *Engine) settleTogether(
 		return nil
 	})
 	return settled, batches, err
+}
+
+// bringIn brings our copy to what the operations did, and tells the history's lines.
+func (e *Engine) bringIn(ctx context.Context, q *db.Queries, held []*settlement) ([]audit.Event, error) {
+	events := make([]audit.Event, len(held))
+	var changes []mirror.Change
+	var changed []int
+	for i, s := range held {
+		events[i] = s.event()
+		if s.shows() {
+			changes, changed = append(changes, s.change()), append(changed, i)
+		}
+	}
+	effects, err := e.History.Apply(ctx, q, changes...)
+	if err != nil {
+		return nil, fmt.Errorf("bringing changes into the mirror: %w", err)
+	}
+	for n, effect := range effects {
+		event := &events[changed[n]]
+		event.Resource, event.Parent, event.Before, event.After = effect.Resource, effect.Parent, effect.Before, effect.After
+	}
+	for _, s := range held {
+		if s.hides() {
+			if err := markBehind(ctx, q, s.row); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return events, nil
 }
 
 // parents are the batches of which some of the operations are changes, in the order in which

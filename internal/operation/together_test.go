@@ -150,11 +150,13 @@ func TestSettledTogether(t *testing.T) {
 // clumsy panics where an update is to be brought into the copy.
 type clumsy struct{ operation.History }
 
-func (c clumsy) Apply(ctx context.Context, q *db.Queries, change mirror.Change) (mirror.Effect, error) {
-	if _, ok := change.Request.(*pb.UpdateAgentRequest); ok {
-		panic("a bug")
+func (c clumsy) Apply(ctx context.Context, q *db.Queries, changes ...mirror.Change) ([]mirror.Effect, error) {
+	for _, change := range changes {
+		if _, ok := change.Request.(*pb.UpdateAgentRequest); ok {
+			panic("a bug")
+		}
 	}
-	return c.History.Apply(ctx, q, change)
+	return c.History.Apply(ctx, q, changes...)
 }
 
 // TestAPanicWhileSettling has a bug in how a result is taken in: the result counts, and the

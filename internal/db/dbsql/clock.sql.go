@@ -23,11 +23,12 @@ func (q *Queries) ClockNow(ctx context.Context) (time.Time, error) {
 }
 
 const waitBriefly = `-- name: WaitBriefly :exec
-SELECT set_config('lock_timeout', '500ms', true)
+SELECT set_config('lock_timeout', '500ms', true), set_config('plan_cache_mode', 'force_generic_plan', true)
 `
 
 // For a transaction that many wait for: it gives up where another holds what it needs, so that
-// each of them can try by itself.
+// each of them can try by itself. Its statements find their rows by indexes however many they are
+// about: planned for each number of them, they would take longer to plan than to run.
 func (q *Queries) WaitBriefly(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, waitBriefly)
 	return err

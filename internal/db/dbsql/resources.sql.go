@@ -753,11 +753,11 @@ func (q *Queries) OpenRouteTo(ctx context.Context, arg OpenRouteToParams) (Agent
 }
 
 const openRoutes = `-- name: OpenRoutes :many
-SELECT id, kind, agent_uuid, target_uuid, name, if_case, details, valid_from, valid_to, opened_by, closed_by FROM agent_routes WHERE agent_uuid = $1 AND valid_to IS NULL ORDER BY id
+SELECT id, kind, agent_uuid, target_uuid, name, if_case, details, valid_from, valid_to, opened_by, closed_by FROM agent_routes WHERE agent_uuid = ANY ($1::uuid[]) AND valid_to IS NULL ORDER BY id
 `
 
-func (q *Queries) OpenRoutes(ctx context.Context, agentUuid uuid.UUID) ([]AgentRoute, error) {
-	rows, err := q.db.Query(ctx, openRoutes, agentUuid)
+func (q *Queries) OpenRoutes(ctx context.Context, agentUuids []uuid.UUID) ([]AgentRoute, error) {
+	rows, err := q.db.Query(ctx, openRoutes, agentUuids)
 	if err != nil {
 		return nil, err
 	}
@@ -1024,6 +1024,81 @@ func (q *Queries) PassingResources(ctx context.Context, arg PassingResourcesPara
 		return nil, err
 	}
 	return items, nil
+}
+
+const replaceResource = `-- name: ReplaceResource :exec
+UPDATE resources AS r
+   SET account = new.account, name = new.name, status = new.status, region = new.region, tags = new.tags,
+       attributes = r.attributes || new.attributes, version_hash = new.version_hash,
+       upstream_created_at = coalesce(new.upstream_created_at, r.upstream_created_at),
+       upstream_updated_at = coalesce(new.upstream_updated_at, r.upstream_updated_at),
+       summary = coalesce(new.summary, r.summary), body = new.body,
+       summary_synced_at = coalesce(new.summary_synced_at, r.summary_synced_at),
+       body_synced_at = coalesce(new.body_synced_at, r.body_synced_at),
+       team_id = coalesce(r.team_id, new.team_id,
+               (SELECT p.team_id FROM resources p WHERE p.kind = new.parent_kind AND p.uuid = new.parent_uuid)),
+       deleted_at = (SELECT coalesce(r.deleted_at, p.deleted_at) FROM resources p
+                      WHERE p.kind = CASE WHEN new.parent_uuid IS NULL THEN r.parent_kind ELSE new.parent_kind END
+                        AND p.uuid = coalesce(new.parent_uuid, r.parent_uuid) AND p.deleted_at IS NOT NULL),
+       parent_kind = CASE WHEN new.parent_uuid IS NULL THEN r.parent_kind ELSE new.parent_kind END,
+       parent_uuid = coalesce(new.parent_uuid, r.parent_uuid), shared = new.shared,
+       dirty_since = NULL, dirty_operation_id = NULL
+  FROM (SELECT $1::text AS kind, $2::uuid AS uuid, $3::text AS account, $4::uuid AS team_id,
+               $5::text AS parent_kind, $6::uuid AS parent_uuid, $7::text AS name,
+               $8::text AS status, $9::text AS region, $10::text[] AS tags, $11::jsonb AS attributes,
+               $12::text AS version_hash, $13::timestamptz AS upstream_created_at,
+               $14::timestamptz AS upstream_updated_at, $15::bytea AS summary,
+               $16::bytea AS body, $17::timestamptz AS summary_synced_at,
+               $18::timestamptz AS body_synced_at, $19::boolean AS shared) AS new
+ WHERE r.kind = new.kind AND r.uuid = new.uuid
+`
+
+type ReplaceResourceParams struct {
+	Kind              string
+	UUID              uuid.UUID
+	Account           string
+	TeamID            *uuid.UUID
+	ParentKind        string
+	ParentUUID        *uuid.UUID
+	Name              string
+	Status            string
+	Region            string
+	Tags              []string
+	Attributes        []byte
+	VersionHash       string
+	UpstreamCreatedAt *time.Time
+	UpstreamUpdatedAt *time.Time
+	Summary           []byte
+	Body              []byte
+	SummarySyncedAt   *time.Time
+	BodySyncedAt      *time.Time
+	Shared            bool
+}
+
+// As UpsertResource, of a row that is there and locked, with its body.
+func (q *Queries) ReplaceResource(ctx context.Context, arg ReplaceResourceParams) error {
+	_, err := q.db.Exec(ctx, replaceResource,
+		arg.Kind,
+		arg.UUID,
+		arg.Account,
+		arg.TeamID,
+		arg.ParentKind,
+		arg.ParentUUID,
+		arg.Name,
+		arg.Status,
+		arg.Region,
+		arg.Tags,
+		arg.Attributes,
+		arg.VersionHash,
+		arg.UpstreamCreatedAt,
+		arg.UpstreamUpdatedAt,
+		arg.Summary,
+		arg.Body,
+		arg.SummarySyncedAt,
+		arg.BodySyncedAt,
+		arg.Shared,
+	)
+	return err
 }
 
 const resource = `-- name: Resource :one
@@ -1379,7 +1454,7 @@ VALUES ($1, $2, $3,
        $13, $14, $15, $16, $17, $18, $5, $6, $19,
        (SELECT p.deleted_at FROM resources p WHERE p.kind = $5 AND p.uuid = $6))
 ON CONFLICT (kind, uuid) DO UPDATE
-   SET name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
+   SET account = excluded.account, name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
        attributes = r.attributes || excluded.attributes, version_hash = excluded.version_hash,
        upstream_created_at = coalesce(excluded.upstream_created_at, r.upstream_created_at),
        upstream_updated_at = coalesce(excluded.upstream_updated_at, r.upstream_updated_at),

@@ -259,37 +259,6 @@ func (q *Queries) EndAgentState(ctx context.Context, arg EndAgentStateParams) er
 	return err
 }
 
-const insertAgentState = `-- name: InsertAgentState :exec
-INSERT INTO agent_states (agent_uuid, valid_from, version_hash, body, operation_id, actor, reason)
-VALUES ($1,
-        greatest($2::timestamptz, (SELECT max(before.valid_to) FROM agent_states before WHERE before.agent_uuid = $1)),
-        $3, $4, $5, $6, $7)
-`
-
-type InsertAgentStateParams struct {
-	AgentUUID   uuid.UUID
-	At          time.Time
-	VersionHash string
-	Body        []byte
-	OperationID *uuid.UUID
-	Actor       *string
-	Reason      string
-}
-
-// From the moment on that is named, though not before the one that it follows ended.
-func (q *Queries) InsertAgentState(ctx context.Context, arg InsertAgentStateParams) error {
-	_, err := q.db.Exec(ctx, insertAgentState,
-		arg.AgentUUID,
-		arg.At,
-		arg.VersionHash,
-		arg.Body,
-		arg.OperationID,
-		arg.Actor,
-		arg.Reason,
-	)
-	return err
-}
-
 const insertPartialState = `-- name: InsertPartialState :one
 INSERT INTO agent_states (agent_uuid, valid_from, valid_to, version_hash, body, partial, listed, routes, children, actor)
 VALUES ($1, $2, $3, $4, $5, true, true, $6, $7::uuid[], $8)
@@ -396,6 +365,43 @@ func (q *Queries) NameStateVersion(ctx context.Context, arg NameStateVersionPara
 	return err
 }
 
+const nextAgentState = `-- name: NextAgentState :exec
+WITH ended AS (
+    UPDATE agent_states AS e SET valid_to = greatest($2::timestamptz, e.valid_from)
+     WHERE e.agent_uuid = $1 AND e.valid_to IS NULL
+    RETURNING e.valid_to
+)
+INSERT INTO agent_states (agent_uuid, valid_from, version_hash, body, operation_id, actor, reason)
+VALUES ($1,
+        greatest($2::timestamptz, (SELECT ended.valid_to FROM ended),
+                 (SELECT b.valid_to FROM agent_states b WHERE b.agent_uuid = $1 ORDER BY b.valid_from DESC, b.id DESC LIMIT 1)),
+        $3, $4, $5, $6, $7)
+`
+
+type NextAgentStateParams struct {
+	AgentUUID   uuid.UUID
+	At          time.Time
+	VersionHash string
+	Body        []byte
+	OperationID *uuid.UUID
+	Actor       *string
+	Reason      string
+}
+
+// From the moment on that is named, though not before the one that it follows began, or ended.
+func (q *Queries) NextAgentState(ctx context.Context, arg NextAgentStateParams) error {
+	_, err := q.db.Exec(ctx, nextAgentState,
+		arg.AgentUUID,
+		arg.At,
+		arg.VersionHash,
+		arg.Body,
+		arg.OperationID,
+		arg.Actor,
+		arg.Reason,
+	)
+	return err
+}
+
 const noteRollback = `-- name: NoteRollback :exec
 INSERT INTO agent_rollbacks (operation_id, agent_uuid, replaced_hash, wanted_hash, made_hash)
 VALUES ($1, $2, $3, $4, $5)
@@ -421,32 +427,45 @@ func (q *Queries) NoteRollback(ctx context.Context, arg NoteRollbackParams) erro
 	return err
 }
 
-const openAgentState = `-- name: OpenAgentState :one
+const openAgentStates = `-- name: OpenAgentStates :many
 
-SELECT id, agent_uuid, valid_from, valid_to, version_hash, body, partial, listed, routes, children, operation_id, actor, reason, recorded_at FROM agent_states WHERE agent_uuid = $1 AND valid_to IS NULL
+SELECT id, agent_uuid, valid_from, valid_to, version_hash, body, partial, listed, routes, children, operation_id, actor, reason, recorded_at FROM agent_states WHERE agent_uuid = ANY ($1::uuid[]) AND valid_to IS NULL
 `
 
 // How agents were. Intervals hold their beginning and not their end.
-func (q *Queries) OpenAgentState(ctx context.Context, agentUuid uuid.UUID) (AgentState, error) {
-	row := q.db.QueryRow(ctx, openAgentState, agentUuid)
-	var i AgentState
-	err := row.Scan(
-		&i.ID,
-		&i.AgentUUID,
-		&i.ValidFrom,
-		&i.ValidTo,
-		&i.VersionHash,
-		&i.Body,
-		&i.Partial,
-		&i.Listed,
-		&i.Routes,
-		&i.Children,
-		&i.OperationID,
-		&i.Actor,
-		&i.Reason,
-		&i.RecordedAt,
-	)
-	return i, err
+func (q *Queries) OpenAgentStates(ctx context.Context, agentUuids []uuid.UUID) ([]AgentState, error) {
+	rows, err := q.db.Query(ctx, openAgentStates, agentUuids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AgentState
+	for rows.Next() {
+		var i AgentState
+		if err := rows.Scan(
+			&i.ID,
+			&i.AgentUUID,
+			&i.ValidFrom,
+			&i.ValidTo,
+			&i.VersionHash,
+			&i.Body,
+			&i.Partial,
+			&i.Listed,
+			&i.Routes,
+			&i.Children,
+			&i.OperationID,
+			&i.Actor,
+			&i.Reason,
+			&i.RecordedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const rollback = `-- name: Rollback :one

@@ -55,7 +55,7 @@ VALUES (@kind, @uuid, @account,
        @upstream_created_at, @upstream_updated_at, @summary, @body, @summary_synced_at, @body_synced_at, @parent_kind, @parent_uuid, @shared,
        (SELECT p.deleted_at FROM resources p WHERE p.kind = @parent_kind AND p.uuid = @parent_uuid))
 ON CONFLICT (kind, uuid) DO UPDATE
-   SET name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
+   SET account = excluded.account, name = excluded.name, status = excluded.status, region = excluded.region, tags = excluded.tags,
        attributes = r.attributes || excluded.attributes, version_hash = excluded.version_hash,
        upstream_created_at = coalesce(excluded.upstream_created_at, r.upstream_created_at),
        upstream_updated_at = coalesce(excluded.upstream_updated_at, r.upstream_updated_at),
@@ -71,6 +71,33 @@ ON CONFLICT (kind, uuid) DO UPDATE
        dirty_since = CASE WHEN excluded.body IS NULL THEN r.dirty_since END,
        dirty_operation_id = CASE WHEN excluded.body IS NULL THEN r.dirty_operation_id END
 RETURNING (xmax = 0)::boolean AS created;
+
+-- name: ReplaceResource :exec
+-- As UpsertResource, of a row that is there and locked, with its body.
+UPDATE resources AS r
+   SET account = new.account, name = new.name, status = new.status, region = new.region, tags = new.tags,
+       attributes = r.attributes || new.attributes, version_hash = new.version_hash,
+       upstream_created_at = coalesce(new.upstream_created_at, r.upstream_created_at),
+       upstream_updated_at = coalesce(new.upstream_updated_at, r.upstream_updated_at),
+       summary = coalesce(new.summary, r.summary), body = new.body,
+       summary_synced_at = coalesce(new.summary_synced_at, r.summary_synced_at),
+       body_synced_at = coalesce(new.body_synced_at, r.body_synced_at),
+       team_id = coalesce(r.team_id, new.team_id,
+               (SELECT p.team_id FROM resources p WHERE p.kind = new.parent_kind AND p.uuid = new.parent_uuid)),
+       deleted_at = (SELECT coalesce(r.deleted_at, p.deleted_at) FROM resources p
+                      WHERE p.kind = CASE WHEN new.parent_uuid IS NULL THEN r.parent_kind ELSE new.parent_kind END
+                        AND p.uuid = coalesce(new.parent_uuid, r.parent_uuid) AND p.deleted_at IS NOT NULL),
+       parent_kind = CASE WHEN new.parent_uuid IS NULL THEN r.parent_kind ELSE new.parent_kind END,
+       parent_uuid = coalesce(new.parent_uuid, r.parent_uuid), shared = new.shared,
+       dirty_since = NULL, dirty_operation_id = NULL
+  FROM (SELECT @kind::text AS kind, @uuid::uuid AS uuid, @account::text AS account, sqlc.narg('team_id')::uuid AS team_id,
+               @parent_kind::text AS parent_kind, sqlc.narg('parent_uuid')::uuid AS parent_uuid, @name::text AS name,
+               @status::text AS status, @region::text AS region, @tags::text[] AS tags, @attributes::jsonb AS attributes,
+               @version_hash::text AS version_hash, sqlc.narg('upstream_created_at')::timestamptz AS upstream_created_at,
+               sqlc.narg('upstream_updated_at')::timestamptz AS upstream_updated_at, sqlc.narg('summary')::bytea AS summary,
+               sqlc.narg('body')::bytea AS body, sqlc.narg('summary_synced_at')::timestamptz AS summary_synced_at,
+               sqlc.narg('body_synced_at')::timestamptz AS body_synced_at, @shared::boolean AS shared) AS new
+ WHERE r.kind = new.kind AND r.uuid = new.uuid;
 
 -- name: NoteCreated :exec
 -- What a change of ours made and the vendor has not shown yet. A listing may have been
@@ -234,7 +261,7 @@ SELECT version_hash, body, vendor_id, operation_id, actor, reason
 SELECT count(*) FROM agent_versions WHERE agent_uuid = @agent_uuid AND body IS NOT NULL;
 
 -- name: OpenRoutes :many
-SELECT * FROM agent_routes WHERE agent_uuid = @agent_uuid AND valid_to IS NULL ORDER BY id;
+SELECT * FROM agent_routes WHERE agent_uuid = ANY (@agent_uuids::uuid[]) AND valid_to IS NULL ORDER BY id;
 
 -- name: OpenRouteTo :one
 SELECT * FROM agent_routes WHERE agent_uuid = @agent_uuid AND kind = @kind AND target_uuid = @target_uuid AND valid_to IS NULL;

@@ -1,17 +1,23 @@
 -- How agents were. Intervals hold their beginning and not their end.
 
--- name: OpenAgentState :one
-SELECT * FROM agent_states WHERE agent_uuid = @agent_uuid AND valid_to IS NULL;
+-- name: OpenAgentStates :many
+SELECT * FROM agent_states WHERE agent_uuid = ANY (@agent_uuids::uuid[]) AND valid_to IS NULL;
 
 -- name: CloseAgentState :exec
 -- Not before it began, whatever the clock says.
 UPDATE agent_states SET valid_to = greatest(@at::timestamptz, valid_from) WHERE agent_uuid = @agent_uuid AND valid_to IS NULL;
 
--- name: InsertAgentState :exec
--- From the moment on that is named, though not before the one that it follows ended.
+-- name: NextAgentState :exec
+-- From the moment on that is named, though not before the one that it follows began, or ended.
+WITH ended AS (
+    UPDATE agent_states AS e SET valid_to = greatest(@at::timestamptz, e.valid_from)
+     WHERE e.agent_uuid = @agent_uuid AND e.valid_to IS NULL
+    RETURNING e.valid_to
+)
 INSERT INTO agent_states (agent_uuid, valid_from, version_hash, body, operation_id, actor, reason)
 VALUES (@agent_uuid,
-        greatest(@at::timestamptz, (SELECT max(before.valid_to) FROM agent_states before WHERE before.agent_uuid = @agent_uuid)),
+        greatest(@at::timestamptz, (SELECT ended.valid_to FROM ended),
+                 (SELECT b.valid_to FROM agent_states b WHERE b.agent_uuid = @agent_uuid ORDER BY b.valid_from DESC, b.id DESC LIMIT 1)),
         @version_hash, @body, @operation_id, @actor, @reason);
 
 -- name: NameStateVersion :exec

@@ -1,0 +1,174 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
+	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbsql"
+)
+
+// holding is what there is of a resource that an answer of the vendor's shows.
+type holding struct {
+	known
+
+	// row is locked; nil if we have never seen the resource.
+	row *dbsql.Resource
+	// under says that what the vendor showed may be the work of a change that is not settled:
+	// one of the resource, or one of what is tied to it and shows in it, such as the deletion
+	// of an agent that it routed to.
+	under bool
+}
+
+// known is what was read of an agent besides its row, if it was.
+type known struct {
+	isRead bool
+	// routes are those as they are held.
+	routes []dbsql.AgentRoute
+	// state is how the agent is, nil if it was never read at the vendor's.
+	state *dbsql.AgentState
+}
+
+// read reads what is known of the agent whose body is stored, if nobody has.
+func (s *storing) read(ctx context.Context, q *db.Queries) error {
+	if s.isRead {
+		return nil
+	}
+	all, err := agentTies{}.read(ctx, q, []uuid.UUID{s.id})
+	s.known = all[s.id]
+	return err
+}
+
+// hold reads at once what there is of the resources whose bodies the answers to changes show,
+// and locks them in the order of their uuids. What was made, taken away or shown in place of
+// another, and what no answer shows, has nil.
+func (m *Mirror) hold(ctx context.Context, q *db.Queries, changes []Change) ([]*holding, error) {
+	all := make([]*holding, len(changes))
+	for _, k := range m.kinds {
+		s := shownOf{kind: k, bodies: map[uuid.UUID]proto.Message{}, held: map[uuid.UUID]*holding{}}
+		for i, c := range changes {
+			if id, body := m.replaces(c, k); body != nil {
+				all[i] = s.add(id, body)
+			}
+		}
+		if len(s.ids) == 0 {
+			continue
+		}
+		if err := m.lockAll(ctx, q, s); err != nil {
+			return nil, err
+		}
+		if err := m.judge(ctx, q, s); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// replaces is what a change shows of a resource of a kind that it was about; nil if that is
+// none, or was made or taken away.
+func (m *Mirror) replaces(c Change, k *kind) (uuid.UUID, proto.Message) {
+	_, rolledBack := c.Response.(*pb.RollbackAgentVersionResponse)
+	shown, body := m.body(c)
+	if shown != k || m.creates(c.Method) || deletes(c) || rolledBack {
+		return uuid.Nil, nil
+	}
+	id, err := k.identify(body)
+	if at, target := m.named(c); err != nil || at != k || target != id {
+		return uuid.Nil, nil
+	}
+	return id, body
+}
+
+// shownOf is what the vendor showed of resources of one kind, with what there is of them.
+type shownOf struct {
+	kind   *kind
+	ids    []uuid.UUID
+	bodies map[uuid.UUID]proto.Message
+	held   map[uuid.UUID]*holding
+}
+
+// add adds what was shown of a resource; nil if it is there already.
+func (s *shownOf) add(id uuid.UUID, body proto.Message) *holding {
+	if s.held[id] != nil {
+		return nil
+	}
+	h := &holding{}
+	s.ids, s.bodies[id], s.held[id] = append(s.ids, id), body, h
+	return h
+}
+
+func (m *Mirror) lockAll(ctx context.Context, q *db.Queries, s shownOf) error {
+	rows, err := q.LockResources(ctx, dbsql.LockResourcesParams{Kind: s.kind.name, Uuids: s.ids})
+	if err != nil {
+		return fmt.Errorf("locking resources of kind %s: %w", s.kind.name, err)
+	}
+	for i := range rows {
+		s.held[rows[i].UUID].row = &rows[i]
+	}
+	return nil
+}
+
+// unsettled completes what is held of a resource whose row is locked.
+func (m *Mirror) unsettled(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID, body proto.Message, h *holding) error {
+	return m.judge(ctx, q, shownOf{
+		kind: k, ids: []uuid.UUID{id}, bodies: map[uuid.UUID]proto.Message{id: body}, held: map[uuid.UUID]*holding{id: h},
+	})
+}
+
+// judge reads what else there is of resources whose rows are locked, and which of them may
+// show the work of changes that are not settled.
+func (m *Mirror) judge(ctx context.Context, q *db.Queries, s shownOf) error {
+	if s.kind.ties != nil {
+		read, err := s.kind.ties.read(ctx, q, s.ids)
+		if err != nil {
+			return err
+		}
+		for id, h := range s.held {
+			h.known = read[id]
+		}
+	}
+	var keys []string
+	suspected := make(map[uuid.UUID][]string, len(s.ids))
+	for _, id := range s.ids {
+		var err error
+		if suspected[id], err = m.suspected(ctx, q, s, id); err != nil {
+			return err
+		}
+		keys = append(keys, suspected[id]...)
+	}
+	found, err := q.ChangesUnderWay(ctx, dbsql.ChangesUnderWayParams{Account: m.budget.Account(), OrderKeys: keys})
+	if err != nil {
+		return fmt.Errorf("looking for changes under way: %w", err)
+	}
+	for id, h := range s.held {
+		h.under = h.under || slices.ContainsFunc(suspected[id], func(key string) bool { return slices.Contains(found, key) })
+	}
+	return nil
+}
+
+// suspected are the order keys of changes that may be behind what was shown of a resource. It
+// notes as well whether one is that has no key, as it makes what the resource refers to.
+func (m *Mirror) suspected(ctx context.Context, q *db.Queries, s shownOf, id uuid.UUID) ([]string, error) {
+	own := orderKey(s.kind.name, id.String())
+	if s.kind.ties == nil {
+		return []string{own}, nil
+	}
+	h := s.held[id]
+	others, err := s.kind.ties.suspects(ctx, q, id, s.bodies[id], h)
+	if err != nil {
+		return nil, err
+	}
+	for _, kind := range others.made {
+		creating, err := q.CreatingKind(ctx, dbsql.CreatingKindParams{Account: m.budget.Account(), Kind: kind})
+		if err != nil {
+			return nil, fmt.Errorf("looking for creations under way: %w", err)
+		}
+		h.under = h.under || creating
+	}
+	return append(others.keys, own), nil
+}
