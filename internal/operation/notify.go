@@ -14,10 +14,12 @@ import (
 
 const (
 	// channel carries ids of ended operations, queued for new ones, and changed before the
-	// ids of batches that went on, which earlier releases pass over.
+	// ids of batches that went on, which earlier releases pass over, as they do from before
+	// the name of who sends them.
 	channel = "agentsvc_operations"
 	queued  = "queued"
 	changed = "~"
+	from    = "@"
 	// gather is how long hints are collected before they are sent as one.
 	gather = 5 * time.Millisecond
 	// maxHints keeps a payload below the 8000 bytes of NOTIFY.
@@ -122,15 +124,23 @@ func (e *Engine) sendHints(ctx context.Context) {
 			}
 		}
 		timer.Stop()
-		if err := e.Store.Notify(ctx, channel, strings.Join(hints, ",")); err != nil && ctx.Err() == nil {
+		if err := e.Store.Notify(ctx, channel, e.self()+","+strings.Join(hints, ",")); err != nil && ctx.Err() == nil {
 			e.Log.DebugContext(ctx, "hints to other replicas were lost", slog.Any("error", err))
 		}
 	}
 }
 
+// self is how this engine calls itself before what it tells, which comes back to it as well
+// and is no news.
+func (e *Engine) self() string { return from + e.Worker + "/" + e.Budget.Account() }
+
 func (e *Engine) hearHints(ctx context.Context) {
+	self := e.self()
 	for ctx.Err() == nil {
 		err := e.Store.Listen(ctx, channel, func(payload string) {
+			if sender, _, _ := strings.Cut(payload, ","); sender == self {
+				return
+			}
 			for hint := range strings.SplitSeq(payload, ",") {
 				if hint == queued {
 					e.wakeDispatcher()

@@ -187,6 +187,7 @@ func (a *attempt) requeue(ctx context.Context, after time.Duration) error {
 	n, err := a.engine.Store.RequeueOperation(ctx, dbsql.RequeueOperationParams{
 		ID: a.row.ID, Lease: a.row.Lease, DelaySeconds: after.Seconds(),
 	})
+	defer a.engine.wakeDispatcher() // it may be the next to be due
 	return moved(n, err, "putting back")
 }
 
@@ -198,6 +199,7 @@ func (a *attempt) park(ctx context.Context, after time.Duration, missed bool) er
 	n, err := a.engine.Store.ParkOperation(ctx, dbsql.ParkOperationParams{
 		ID: a.row.ID, Lease: a.row.Lease, DelaySeconds: after.Seconds(), Missed: missed,
 	})
+	defer a.engine.wakeDispatcher() // it may be the next to be due
 	return moved(n, err, "leaving for a later look")
 }
 

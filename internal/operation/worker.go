@@ -18,6 +18,9 @@ const (
 	idlePoll = time.Second
 	// abandonedEvery is how often abandoned operations are looked for.
 	abandonedEvery = 100 * time.Millisecond
+	// heldUpPoll is how soon it is noticed that what was held up may go, when that had no hint:
+	// it was submitted while what it waits for was settled, or its team is frozen no more.
+	heldUpPoll = 250 * time.Millisecond
 	// awayPause is the pause after the database could not be asked.
 	awayPause = 500 * time.Millisecond
 	// undelivered is how long a secret waits for a caller who never came.
@@ -89,14 +92,16 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 				slots <- struct{}{} // free: only this loop takes slots
 			}
 			jobs.Go(func() {
-				defer func() { <-slots; e.wakeDispatcher() }()
+				defer func() { <-slots }()
 				e.perform(work, under, j)
 			})
 		}
-		if len(claimed) > 0 {
+		if len(claimed) == 0 {
+			<-slots
+		}
+		if wait == 0 {
 			continue
 		}
-		<-slots
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -107,8 +112,8 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 	}
 }
 
-// claim takes up to most operations, as far as the budget goes, or says how long to
-// wait. One transaction claims and grants: an operation that is claimed may be sent
+// claim takes up to most operations, as far as the budget goes, and says how long to
+// wait for more: not at all if there may be more than it took. One transaction claims and grants: an operation that is claimed may be sent
 // at once, and where nothing is left to be asked before, it is marked as sent as well. Then
 // the commit is durable. Else it need not be: a crash of the database then forgets the
 // claim, and nothing was sent, since sending waits for a durable commit after it.
@@ -118,23 +123,22 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Duration, err error) {
 	ctx, cancel := brief(ctx)
 	defer cancel()
-	idle := false
+	idle := false // there is nothing more that could go
 	err = e.Store.TxAs(ctx, func(q *db.Queries) (db.Durability, error) {
-		jobs, wait, idle = nil, idlePoll, false
+		jobs, wait, idle = nil, 0, false
 		room, err := e.Budget.Available(ctx, q, budget.Change, most)
 		if err != nil {
 			return db.Loose, err
 		}
 		if room.Calls == 0 {
-			wait = min(room.Wait, idlePoll)
+			wait = max(time.Millisecond, min(room.Wait, idlePoll))
 			return db.Loose, nil
 		}
 		taken, err := e.take(ctx, q, room)
 		if err != nil {
 			return db.Loose, err
 		}
-		if len(taken) == 0 {
-			idle = true
+		if idle = len(taken) < room.Calls; len(taken) == 0 {
 			return db.Loose, nil
 		}
 		durability := db.Loose
@@ -172,11 +176,15 @@ func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Dur
 
 // nextWork is how long until something may be claimed that cannot be now.
 func (e *Engine) nextWork(ctx context.Context) time.Duration {
-	seconds, err := e.Store.NextWork(ctx, e.Budget.Account())
-	if err != nil || seconds < 0 {
-		return idlePoll
+	next, err := e.Store.NextWork(ctx, e.Budget.Account())
+	wait := idlePoll
+	if err == nil && next.HeldUp {
+		wait = heldUpPoll
 	}
-	return min(idlePoll, max(time.Duration(seconds*float64(time.Second)), abandonedEvery))
+	if err != nil || next.Seconds < 0 {
+		return wait
+	}
+	return min(wait, max(time.Duration(next.Seconds*float64(time.Second)), abandonedEvery))
 }
 
 // abandonedDue says whether it is time to look for abandoned operations: there are none

@@ -539,18 +539,25 @@ func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) (int64, erro
 }
 
 const nextWork = `-- name: NextWork :one
-SELECT coalesce(extract(epoch FROM min(due) - clock_timestamp()), -1)::double precision
+SELECT coalesce(extract(epoch FROM min(due) - clock_timestamp()), -1)::double precision AS seconds,
+       EXISTS (SELECT FROM operations WHERE operations.account = $1 AND state = 'QUEUED' AND available_at <= clock_timestamp())::boolean AS held_up
   FROM (SELECT min(available_at) AS due FROM operations WHERE operations.account = $1 AND state = 'QUEUED' AND available_at > clock_timestamp()
         UNION ALL
         SELECT min(lease_expires_at) FROM operations WHERE operations.account = $1 AND state = 'RUNNING') AS waits
 `
 
-// How many seconds until something may be claimed that cannot be now; -1 if nothing waits.
-func (q *Queries) NextWork(ctx context.Context, account string) (float64, error) {
+type NextWorkRow struct {
+	Seconds float64
+	HeldUp  bool
+}
+
+// How many seconds until something may be claimed that cannot be now; -1 if nothing waits. What
+// could go, but for what runs or a freeze, may go at any time.
+func (q *Queries) NextWork(ctx context.Context, account string) (NextWorkRow, error) {
 	row := q.db.QueryRow(ctx, nextWork, account)
-	var column_1 float64
-	err := row.Scan(&column_1)
-	return column_1, err
+	var i NextWorkRow
+	err := row.Scan(&i.Seconds, &i.HeldUp)
+	return i, err
 }
 
 const operationByID = `-- name: OperationByID :one
@@ -945,7 +952,12 @@ UPDATE operations AS o
                unnest($6::bytea[]) AS error, unnest($7::uuid[]) AS resource_uuid,
                unnest($8::text[]) AS vendor_request_id) AS s
  WHERE o.id = s.id AND o.lease = s.lease AND o.lease_expires_at IS NOT NULL
-RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at
+RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at,
+          (EXISTS (SELECT FROM operations AS q
+                    WHERE q.account = o.account AND q.order_key = ANY (o.order_key || o.also_keys) AND q.state = 'QUEUED')
+           OR EXISTS (SELECT FROM operations AS q
+                       WHERE q.account = o.account AND q.also_keys && (o.order_key || o.also_keys) AND q.also_keys <> '{}'
+                         AND q.state = 'QUEUED'))::boolean AS followed
 `
 
 type SettleOperationsParams struct {
@@ -965,11 +977,12 @@ type SettleOperationsRow struct {
 	Attempts   int32
 	SentAt     *time.Time
 	MissedAt   *time.Time
+	Followed   bool
 }
 
 // Several at once. What is not answered has lost its lease. The nil uuid stands for none. What runs
 // has a time at which its lease ends; asked for its state, the planner would go through all that
-// runs.
+// runs. Says as well what another waits for in the queue: to be ended, as far as these keys go.
 func (q *Queries) SettleOperations(ctx context.Context, arg SettleOperationsParams) ([]SettleOperationsRow, error) {
 	rows, err := q.db.Query(ctx, settleOperations,
 		arg.Ids,
@@ -994,6 +1007,7 @@ func (q *Queries) SettleOperations(ctx context.Context, arg SettleOperationsPara
 			&i.Attempts,
 			&i.SentAt,
 			&i.MissedAt,
+			&i.Followed,
 		); err != nil {
 			return nil, err
 		}
