@@ -145,6 +145,8 @@ type Engine struct {
 	watchers    *watchers
 	// wake tells the dispatcher that there may be work; it holds one hint.
 	wake chan struct{}
+	// self is before what this engine tells others, as it comes back to it and is no news.
+	self string
 	// told collects what other replicas should hear of.
 	told chan string
 	// soughtAbandoned is when the dispatcher last looked for abandoned operations, and noneAged
@@ -165,6 +167,7 @@ func New(cfg Config) (*Engine, error) {
 		waiters:  newWaiters(),
 		watchers: newWatchers(),
 		wake:     make(chan struct{}, 1),
+		self:     from + uuid.NewString(),
 		told:     make(chan string, 1024),
 	}
 	e.atOnce = e.sentAtOnce()

@@ -124,21 +124,16 @@ func (e *Engine) sendHints(ctx context.Context) {
 			}
 		}
 		timer.Stop()
-		if err := e.Store.Notify(ctx, channel, e.self()+","+strings.Join(hints, ",")); err != nil && ctx.Err() == nil {
+		if err := e.Store.Notify(ctx, channel, e.self+","+strings.Join(hints, ",")); err != nil && ctx.Err() == nil {
 			e.Log.DebugContext(ctx, "hints to other replicas were lost", slog.Any("error", err))
 		}
 	}
 }
 
-// self is how this engine calls itself before what it tells, which comes back to it as well
-// and is no news.
-func (e *Engine) self() string { return from + e.Worker + "/" + e.Budget.Account() }
-
 func (e *Engine) hearHints(ctx context.Context) {
-	self := e.self()
 	for ctx.Err() == nil {
 		err := e.Store.Listen(ctx, channel, func(payload string) {
-			if sender, _, _ := strings.Cut(payload, ","); sender == self {
+			if sender, _, _ := strings.Cut(payload, ","); sender == e.self {
 				return
 			}
 			for hint := range strings.SplitSeq(payload, ",") {
