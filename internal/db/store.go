@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 )
@@ -39,6 +40,7 @@ func Open(ctx context.Context, url string, configure ...func(*pgxpool.Config)) (
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	config.ConnConfig.RuntimeParams["application_name"] = "agentsvc"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap())
 		_, err := conn.Exec(ctx, planning)
 		return err
 	}
