@@ -17,6 +17,8 @@ import (
 type holding struct {
 	known
 
+	// operation is the change that is settled; zero for a look.
+	operation uuid.UUID
 	// row is locked; nil if we have never seen the resource.
 	row *dbsql.Resource
 	// under says that what the vendor showed may be the work of a change that is not settled:
@@ -49,11 +51,12 @@ func (s *storing) read(ctx context.Context, q *db.Queries) error {
 // another, and what no answer shows, has nil.
 func (m *Mirror) hold(ctx context.Context, q *db.Queries, changes []Change) ([]*holding, error) {
 	all := make([]*holding, len(changes))
+	beside := m.besides(changes)
 	for _, k := range m.kinds {
-		s := shownOf{kind: k, bodies: map[uuid.UUID]proto.Message{}, held: map[uuid.UUID]*holding{}}
+		s := shownOf{kind: k, bodies: map[uuid.UUID]proto.Message{}, held: map[uuid.UUID]*holding{}, beside: beside}
 		for i, c := range changes {
 			if id, body := m.replaces(c, k); body != nil {
-				all[i] = s.add(id, body)
+				all[i] = s.add(id, body, c)
 			}
 		}
 		if len(s.ids) == 0 {
@@ -90,14 +93,45 @@ type shownOf struct {
 	ids    []uuid.UUID
 	bodies map[uuid.UUID]proto.Message
 	held   map[uuid.UUID]*holding
+	beside beside
 }
 
-// add adds what was shown of a resource; nil if it is there already.
-func (s *shownOf) add(id uuid.UUID, body proto.Message) *holding {
+// beside are changes that are settled together. To each other they are like those under way:
+// what one did may show in the answer to another, and is told of by the one.
+type beside struct {
+	// byKey are the operations by what they are ordered by.
+	byKey map[string]uuid.UUID
+	// made are the kinds of what they made.
+	made map[string]bool
+}
+
+func (m *Mirror) besides(changes []Change) beside {
+	b := beside{byKey: map[string]uuid.UUID{}, made: map[string]bool{}}
+	for _, c := range changes {
+		for _, key := range append([]string{c.Operation.OrderKey}, c.Operation.AlsoKeys...) {
+			b.byKey[key] = c.Operation.ID
+		}
+		if m.creates(c.Method) {
+			b.made[c.Operation.ResourceKind] = true
+		}
+	}
+	return b
+}
+
+// hides says that an operation beside the one has one of the keys.
+func (b beside) hides(operation uuid.UUID, keys []string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool {
+		other, is := b.byKey[key]
+		return is && other != operation
+	})
+}
+
+// add adds what the answer to a change shows of a resource; nil if it is there already.
+func (s *shownOf) add(id uuid.UUID, body proto.Message, c Change) *holding {
 	if s.held[id] != nil {
 		return nil
 	}
-	h := &holding{}
+	h := &holding{operation: c.Operation.ID}
 	s.ids, s.bodies[id], s.held[id] = append(s.ids, id), body, h
 	return h
 }
@@ -146,7 +180,8 @@ func (m *Mirror) judge(ctx context.Context, q *db.Queries, s shownOf) error {
 		return fmt.Errorf("looking for changes under way: %w", err)
 	}
 	for id, h := range s.held {
-		h.under = h.under || slices.ContainsFunc(suspected[id], func(key string) bool { return slices.Contains(found, key) })
+		h.under = h.under || s.beside.hides(h.operation, suspected[id]) ||
+			slices.ContainsFunc(suspected[id], func(key string) bool { return slices.Contains(found, key) })
 	}
 	return nil
 }
@@ -168,7 +203,7 @@ func (m *Mirror) suspected(ctx context.Context, q *db.Queries, s shownOf, id uui
 		if err != nil {
 			return nil, fmt.Errorf("looking for creations under way: %w", err)
 		}
-		h.under = h.under || creating
+		h.under = h.under || creating || s.beside.made[kind]
 	}
 	return append(others.keys, own), nil
 }

@@ -233,6 +233,12 @@ func (e *Engine) write(ctx context.Context, s *submission, insert func() (dbsql.
 			return dbsql.Operation{}, fmt.Errorf("reading the operation of an idempotency key: %w", err)
 		}
 		return s.attach(row)
+	case lost && ctx.Err() != nil:
+		return dbsql.Operation{}, &fault.Error{
+			Reason:   pb.ErrorReason_ERROR_REASON_OPERATION_PENDING,
+			Public:   fmt.Sprintf("the call ended before the change was known to be taken; it may go on as operation %s: look before you repeat it", s.id),
+			Metadata: map[string]string{"operation": s.id.String()}, Cause: err,
+		}
 	case lost:
 		return dbsql.Operation{}, wentAway(s.id, "while it took the change; it may go on", err)
 	case fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_BACKLOG_FULL:
