@@ -3,6 +3,7 @@ package methods
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -120,7 +121,7 @@ func HasSecret(m proto.Message) bool { return Redact(proto.Clone(m)) }
 // secrets, such as one with an address for consent, it lacks what it is for if it says
 // nothing at all.
 func Withholds(m proto.Message) bool {
-	if holds(m.ProtoReflect().Descriptor(), nil) {
+	if holds(m.ProtoReflect().Descriptor()) {
 		return withholds(m.ProtoReflect())
 	}
 	silent := true
@@ -135,7 +136,7 @@ func withholds(m protoreflect.Message) bool {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		fd := fields.Get(i)
-		inner := fd.Message() != nil && !fd.IsMap() && holds(fd.Message(), nil)
+		inner := fd.Message() != nil && !fd.IsMap() && holds(fd.Message())
 		switch {
 		case Secret(fd) && Strings(m.Interface(), string(fd.Name())) == nil, inner && !m.Has(fd):
 			return true
@@ -151,13 +152,25 @@ func withholds(m protoreflect.Message) bool {
 }
 
 // holds says that messages of a kind can hold a secret, at any depth.
-func holds(d protoreflect.MessageDescriptor, within []protoreflect.FullName) bool {
+func holds(d protoreflect.MessageDescriptor) bool {
+	if known, is := holding.Load(d.FullName()); is {
+		return known == true
+	}
+	found := holdsWithin(d, nil)
+	holding.Store(d.FullName(), found)
+	return found
+}
+
+// holding remembers what holds has found: it is asked for each part of all that is stored.
+var holding sync.Map //nolint:gochecknoglobals // a cache of what is fixed when the program is built
+
+func holdsWithin(d protoreflect.MessageDescriptor, within []protoreflect.FullName) bool {
 	if slices.Contains(within, d.FullName()) {
 		return false
 	}
 	for i := range d.Fields().Len() {
 		fd := d.Fields().Get(i)
-		if Secret(fd) || fd.Message() != nil && holds(fd.Message(), append(within, d.FullName())) {
+		if Secret(fd) || fd.Message() != nil && holdsWithin(fd.Message(), append(within, d.FullName())) {
 			return true
 		}
 	}
@@ -166,6 +179,9 @@ func holds(d protoreflect.MessageDescriptor, within []protoreflect.FullName) boo
 
 func redact(m protoreflect.Message) bool {
 	found := false
+	if !holds(m.Descriptor()) {
+		return false
+	}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case Secret(fd):

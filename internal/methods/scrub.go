@@ -48,6 +48,9 @@ func SecretValues(m proto.Message) []string {
 		}
 	}
 	walk = func(m protoreflect.Message, secret bool) {
+		if !secret && !holds(m.Descriptor()) {
+			return
+		}
 		m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 			each(fd, v, func(fd protoreflect.FieldDescriptor, v protoreflect.Value) { value(fd, v, secret || Secret(fd)) })
 			return true

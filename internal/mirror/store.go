@@ -192,7 +192,7 @@ type writing struct {
 	team *uuid.UUID
 	// summary is the vendor's own, or nil: then it is made of the body.
 	summary proto.Message
-	known known
+	known   known
 }
 
 // write replaces the body of a row, which is locked or does not exist, and whatever
