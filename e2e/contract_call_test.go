@@ -127,18 +127,24 @@ func (w *world) seed(t *testing.T, m *methods.Method, req proto.Message) {
 		}
 		for i, called := range methods.Strings(req, target.GetField()) {
 			if target.GetByName() {
-				w.know(t, target.GetKind(), numberedUUID(1<<30+w.count(t, "SELECT count(*) FROM resources")+i), called)
+				w.knowAs(t, target.GetKind(), numberedUUID(1<<30+w.count(t, "SELECT count(*) FROM resources")+i), called, "payments")
 				continue
 			}
-			w.know(t, target.GetKind(), called, "seed of "+target.GetKind())
+			w.know(t, target.GetKind(), called, "payments")
 		}
 	}
 }
 
-func (w *world) know(t *testing.T, kind, id, name string) {
+// know lets the service know of a resource of a team's; of nobody's if there is no such team.
+func (w *world) know(t *testing.T, kind, id, team string) {
 	t.Helper()
-	const sql = "INSERT INTO resources (kind, uuid, name, team_id) SELECT $1, $2, $3, id FROM teams WHERE name = 'payments' ON CONFLICT DO NOTHING"
-	if _, err := w.rows.Exec(t.Context(), sql, kind, id, name); err != nil {
+	w.knowAs(t, kind, id, "seed of "+kind, team)
+}
+
+func (w *world) knowAs(t *testing.T, kind, id, name, team string) {
+	t.Helper()
+	const sql = "INSERT INTO resources (kind, uuid, name, team_id) VALUES ($1, $2, $3, (SELECT id FROM teams WHERE name = $4)) ON CONFLICT DO NOTHING"
+	if _, err := w.rows.Exec(t.Context(), sql, kind, id, name, team); err != nil {
 		t.Fatalf("seeding %s %s: %v", kind, id, err)
 	}
 }

@@ -30,7 +30,7 @@ func (w *walk) routes(t *testing.T, agent string, script map[string]func(arrival
 		child := w.answers.answer(op)["agent"].(map[string]any)
 		id := child["uuid"].(string)
 		shown[id] = child
-		w.know(t, "agent", id, "seed of agent")
+		w.know(t, "agent", id, "payments")
 		// What is the route's own is told with the parent.
 		route := map[string]any{"uuid": id, "name": child["name"]}
 		told := plainJSON(child).(map[string]any)

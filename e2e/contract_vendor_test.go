@@ -155,17 +155,23 @@ func startScripted(t *testing.T, c *contract, env ...string) (w *world, v *scrip
 	w, v = newWorld(t), newScripted(t, c)
 	w.vendor = &vendor{Server: v.sim, url: v.url}
 	admin = run(t, environment("DATABASE_URL="+w.database), "token", "create", "--name", "everything", "--platform", "admin")
+	s = w.serve(t, env...)
+	w.compared(t, c)
+	return w, v, s, admin
+}
+
+// compared returns when the service has listed all that the vendor lists, for the first time.
+func (w *world) compared(t *testing.T, c *contract) {
+	t.Helper()
 	lists := 0
 	for key, op := range c.Operations {
 		if path, get := strings.CutPrefix(key, "GET "); get && len(pathParameters(path)) == 0 && op.list() != "" {
 			lists++
 		}
 	}
-	s = w.serve(t, env...)
 	// What it asks of its own accord is over by then: no lock is held any more.
 	await(t, "the first comparison with the vendor is done", func() bool {
 		return w.count(t, "SELECT count(*) FROM mirror_scopes") >= lists && w.count(t, `SELECT count(*) FROM pg_locks
 			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) == 0
 	})
-	return w, v, s, admin
 }

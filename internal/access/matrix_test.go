@@ -10,60 +10,46 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/access"
+	"github.com/agentsvc/agentsvc/internal/access/accesstest"
 	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
-// What a call is about, seen from the team payments.
-const (
-	own       = "own"
-	another   = "another team's"
-	unclaimed = "unclaimed"
-	nowhere   = "missing"
-)
-
-// TestTheWholeMatrix calls every method as everybody about everything, and compares with what
-// the method's own options say. Nothing but those has to be written for a new method.
+// TestTheWholeMatrix asks the guard about every method as everybody about everything, and
+// compares with what the method's own options say. Nothing but those has to be written for a
+// new method.
 func TestTheWholeMatrix(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.guard = access.New(db.New(w.pool), everything, slog.New(slog.DiscardHandler))
-	w.callers["other owner"] = identity.Caller{
+	w, frozen := newWorld(t), newWorld(t)
+	for _, w := range []*world{w, frozen} {
+		w.guard = access.New(db.New(w.pool), everything, slog.New(slog.DiscardHandler))
+	}
+	frozen.run(t, "INSERT INTO freezes (team_id, actor, reason) VALUES ($1, 'ada', 'test')", frozen.teams["payments"])
+	w.callers[string(accesstest.OtherOwner)] = identity.Caller{
 		PrincipalID: uuid.New(), Name: "other owner", Teams: []identity.Membership{{TeamID: w.teams["search"], Team: "search", Role: pb.Role_ROLE_OWNER}},
 	}
-	frozen := newWorld(t)
-	frozen.guard = access.New(db.New(frozen.pool), everything, slog.New(slog.DiscardHandler))
-	if _, err := frozen.pool.Exec(t.Context(), "INSERT INTO freezes (team_id, actor, reason) VALUES ($1, 'ada', 'test')", frozen.teams["payments"]); err != nil {
-		t.Fatal(err)
-	}
+	frozen.callers[string(accesstest.FrozenOwner)] = frozen.callers["owner"]
 	cells := 0
 	for _, m := range methods.API().All() {
 		t.Run(string(m.Name), func(t *testing.T) {
-			for _, who := range []string{"viewer", "operator", "owner", "other owner", "auditor", "admin"} {
-				for _, what := range []string{own, another, unclaimed, nowhere} {
-					req := w.about(t, m, what)
-					if req == nil {
-						continue // teams and operations are always somebody's
+			for _, who := range accesstest.Callers() {
+				in := w
+				if who == accesstest.FrozenOwner {
+					in = frozen
+				}
+				for _, what := range accesstest.Things() {
+					req := in.about(t, m, what)
+					if who == accesstest.Nobody || req == nil {
+						continue // nobody comes as far, and teams and operations are always somebody's
 					}
-					_, err := w.guard.Check(t.Context(), w.callers[who], m, req)
-					if got, want := answerOf(err), expected(m, who, what); got != want {
+					_, err := in.guard.Check(t.Context(), in.callers[string(who)], m, req)
+					if got, want := answerOf(err), accesstest.Expected(m, who, what); got != want {
 						t.Errorf("%s of %s: %s (%v), want %s", who, what, got, err, want)
 					}
 					cells++
 				}
-			}
-			if req := frozen.about(t, m, own); req != nil {
-				_, err := frozen.guard.Check(t.Context(), frozen.callers["owner"], m, req)
-				want := expected(m, "owner", own)
-				if want == allowed && len(m.Access.GetTargets()) > 0 && !readsOnly(m) && !m.Access.GetWhileFrozen() {
-					want = pb.ErrorReason_ERROR_REASON_FROZEN
-				}
-				if got := answerOf(err); got != want {
-					t.Errorf("owner of a frozen team: %s (%v), want %s", got, err, want)
-				}
-				cells++
 			}
 		})
 	}
@@ -71,10 +57,6 @@ func TestTheWholeMatrix(t *testing.T) {
 	if cells < 20*len(methods.API().All()) {
 		t.Error("too few cells: something was left out")
 	}
-}
-
-func readsOnly(m *methods.Method) bool {
-	return m.Access.GetAction() == pb.Action_ACTION_LIST || m.Access.GetAction() == pb.Action_ACTION_READ
 }
 
 // answerOf is the reason of a refusal.
@@ -85,38 +67,8 @@ func answerOf(err error) pb.ErrorReason {
 	return fault.ReasonOf(err)
 }
 
-// expected is what the options of a method promise, worked out without the guard.
-func expected(m *methods.Method, who, what string) pb.ErrorReason {
-	switch m.Access.GetScope() {
-	case pb.Scope_SCOPE_VISIBLE, pb.Scope_SCOPE_SELF:
-		return allowed
-	case pb.Scope_SCOPE_ADMIN, pb.Scope_SCOPE_AUDITOR:
-		if who == "admin" || who == "auditor" && m.Access.GetScope() == pb.Scope_SCOPE_AUDITOR {
-			return allowed
-		}
-		return forbidden
-	case pb.Scope_SCOPE_UNSPECIFIED:
-	}
-	if what == nowhere {
-		return missing
-	}
-	role := map[string]pb.Role{"viewer": pb.Role_ROLE_VIEWER, "operator": pb.Role_ROLE_OPERATOR, "owner": pb.Role_ROLE_OWNER}[who]
-	switch {
-	case who == "admin", who == "auditor" && readsOnly(m):
-		return allowed
-	case who == "auditor":
-		return forbidden // they see that it is there
-	case what == unclaimed, what == own && who == "other owner", what == another && who != "other owner":
-		return missing
-	case who == "other owner", role >= m.Access.GetTargets()[0].GetRole():
-		return allowed
-	default:
-		return forbidden
-	}
-}
-
 // about is a request of a method about something; nil if there is no such thing of its kind.
-func (w *world) about(t *testing.T, m *methods.Method, what string) proto.Message {
+func (w *world) about(t *testing.T, m *methods.Method, what accesstest.What) proto.Message {
 	t.Helper()
 	req := m.Input.New()
 	if len(m.Access.GetTargets()) == 0 {
@@ -128,12 +80,12 @@ func (w *world) about(t *testing.T, m *methods.Method, what string) proto.Messag
 		kind = "agent"
 		put(t, req, field, kind)
 	}
-	team := map[string]string{own: "payments", another: "search"}[what]
+	team := map[accesstest.What]string{accesstest.Own: "payments", accesstest.Another: "search"}[what]
 	value := unknownAgent
 	switch {
-	case what == nowhere && kind == "team":
+	case what == accesstest.Missing && kind == "team":
 		value = "nowhere"
-	case what == nowhere:
+	case what == accesstest.Missing:
 	case kind == "team" && team == "", kind == "operation" && team == "":
 		return nil
 	case kind == "team":
@@ -150,37 +102,16 @@ func (w *world) about(t *testing.T, m *methods.Method, what string) proto.Messag
 	return req.Interface()
 }
 
-func (w *world) run(t *testing.T, sql string, args ...any) {
+func put(t *testing.T, m protoreflect.Message, path, value string) {
 	t.Helper()
-	if _, err := w.pool.Exec(t.Context(), sql, args...); err != nil {
+	if err := accesstest.Put(m, path, value); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// put sets the text at a path, or the one element of a list of texts.
-func put(t *testing.T, m protoreflect.Message, path, value string) {
+func (w *world) run(t *testing.T, sql string, args ...any) {
 	t.Helper()
-	for {
-		name, rest := path, ""
-		for i := range path {
-			if path[i] == '.' {
-				name, rest = path[:i], path[i+1:]
-				break
-			}
-		}
-		fd := m.Descriptor().Fields().ByName(protoreflect.Name(name))
-		if fd == nil {
-			t.Fatalf("%s has no field %q", m.Descriptor().Name(), name)
-		}
-		switch {
-		case rest != "":
-			m, path = m.Mutable(fd).Message(), rest
-			continue
-		case fd.IsList():
-			m.Mutable(fd).List().Append(protoreflect.ValueOfString(value))
-		default:
-			m.Set(fd, protoreflect.ValueOfString(value))
-		}
-		return
+	if _, err := w.pool.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
 	}
 }
