@@ -122,7 +122,7 @@ func (o ours) set(m *methods.Method, req proto.Message) {
 func (w *world) seed(t *testing.T, m *methods.Method, req proto.Message) {
 	t.Helper()
 	for _, target := range m.Access.GetTargets() {
-		if target.GetKind() == "team" || target.GetIfKnown() {
+		if target.GetKind() == "team" || target.GetByName() && target.GetIfKnown() {
 			continue
 		}
 		for i, called := range methods.Strings(req, target.GetField()) {

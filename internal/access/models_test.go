@@ -47,7 +47,7 @@ func TestModelsOfAnother(t *testing.T) {
 		})
 	}
 	for model, want := range map[string]pb.ErrorReason{
-		seeded(own): allowed, seeded(theirs): missing, catalogued: allowed, unknownBase: allowed,
+		seeded(own): allowed, seeded(theirs): missing, catalogued: allowed, unknownBase: missing,
 	} {
 		for _, req := range []proto.Message{
 			&pb.CreateAgentRequest{ModelUuid: &model}, &pb.UpdateAgentRequest{Uuid: paymentsAgent, ModelUuid: &model},

@@ -177,12 +177,18 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 	if err != nil {
 		return nil, err
 	}
+	whole := false
+	if target.GetIfKnown() && slices.ContainsFunc(ids, func(id uuid.UUID) bool { return r.hidden(known, id) }) {
+		if _, whole, err = r.knowing(ctx, target); err != nil {
+			return nil, err
+		}
+	}
 	things := make([]thing, 0, len(ids))
 	var no refusals
 	for _, id := range ids {
 		row, isKnown := known[id]
-		if !isKnown && target.GetIfKnown() {
-			continue // of another kind
+		if !isKnown && target.GetIfKnown() && !whole {
+			continue // the vendor may know it
 		}
 		t, err := r.checkResource(ctx, target, id, row, isKnown)
 		if err := no.add(err); err != nil {

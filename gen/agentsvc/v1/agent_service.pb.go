@@ -2094,46 +2094,46 @@ const file_agentsvc_v1_agent_service_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\"t\n" +
 	"\x11WaitAgentResponse\x12(\n" +
 	"\x05agent\x18\x01 \x01(\v2\x12.agentsvc.v1.AgentR\x05agent\x125\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\x9c\x17\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.agentsvc.v1.WaitProgressR\bprogress2\xb1\x17\n" +
 	"\fAgentService\x12s\n" +
 	"\n" +
 	"ListAgents\x12\x1e.agentsvc.v1.ListAgentsRequest\x1a\x1f.agentsvc.v1.ListAgentsResponse\"$\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/gen-ai/agents\x90\x02\x01\x12\x83\x01\n" +
 	"\bGetAgent\x12\x1c.agentsvc.v1.GetAgentRequest\x1a\x1d.agentsvc.v1.GetAgentResponse\":\xa2\xbb\x18\x13\b\x02\x12\x0f\n" +
-	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/agents/{uuid}\x90\x02\x01\x12\xfc\x03\n" +
-	"\vCreateAgent\x12\x1f.agentsvc.v1.CreateAgentRequest\x1a .agentsvc.v1.CreateAgentResponse\"\xa9\x03\xa2\xbb\x18\x88\x03\b\x04\x12\x17\n" +
+	"\x05agent\x12\x04uuid\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v2/gen-ai/agents/{uuid}\x90\x02\x01\x12\x83\x04\n" +
+	"\vCreateAgent\x12\x1f.agentsvc.v1.CreateAgentRequest\x1a .agentsvc.v1.CreateAgentResponse\"\xb0\x03\xa2\xbb\x18\x8f\x03\b\x04\x12\x17\n" +
 	"\x04team\x12\rmutation.team\x18\x02\x12'\n" +
 	"\x0eknowledge_base\x12\x13knowledge_base_uuid\x18\x01\x12%\n" +
 	"\ranthropic_key\x12\x12anthropic_key_uuid\x18\x01\x12 \n" +
 	"\n" +
 	"openai_key\x12\x10open_ai_key_uuid\x18\x01\x126\n" +
 	"\ranthropic_key\x12\x17model_provider_key_uuid\x18\x01:\n" +
-	"openai_key\x12\x1e\n" +
+	"openai_key\x12%\n" +
 	"\fcustom_model\x12\n" +
-	"model_uuid\x18\x01(\x01\x12#\n" +
+	"model_uuid\x18\x01(\x01:\x05model\x12#\n" +
 	"\fmodel_router\x12\x11model_router_uuid\x18\x01\x12\x1d\n" +
 	"\tworkspace\x12\x0eworkspace_uuid\x18\x02\"\x13\n" +
 	"\x05agent\x12\n" +
 	"agent.uuid(\x022F\n" +
 	"\x17AgentService.ListAgents\x1a\x06agents2\x15AgentService.GetAgent:\f\n" +
-	"\x04uuid\x12\x04uuid\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v2/gen-ai/agents\x12\xd6\x02\n" +
-	"\vUpdateAgent\x12\x1f.agentsvc.v1.UpdateAgentRequest\x1a .agentsvc.v1.UpdateAgentResponse\"\x83\x02\xa2\xbb\x18\xdb\x01\b\x05\x12\x0f\n" +
+	"\x04uuid\x12\x04uuid\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v2/gen-ai/agents\x12\xdd\x02\n" +
+	"\vUpdateAgent\x12\x1f.agentsvc.v1.UpdateAgentRequest\x1a .agentsvc.v1.UpdateAgentResponse\"\x8a\x02\xa2\xbb\x18\xe2\x01\b\x05\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x02\x12%\n" +
 	"\ranthropic_key\x12\x12anthropic_key_uuid\x18\x01\x12 \n" +
 	"\n" +
 	"openai_key\x12\x10open_ai_key_uuid\x18\x01\x126\n" +
 	"\ranthropic_key\x12\x17model_provider_key_uuid\x18\x01:\n" +
-	"openai_key\x12\x1e\n" +
+	"openai_key\x12%\n" +
 	"\fcustom_model\x12\n" +
-	"model_uuid\x18\x01(\x01\x12#\n" +
-	"\fmodel_router\x12\x11model_router_uuid\x18\x01(\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\x1a\x18/v2/gen-ai/agents/{uuid}\x12\x81\x03\n" +
-	"\x11BatchUpdateAgents\x12%.agentsvc.v1.BatchUpdateAgentsRequest\x1a&.agentsvc.v1.BatchUpdateAgentsResponse\"\x9c\x02\xa2\xbb\x18\x97\x02\b\x05\x12\x10\n" +
+	"model_uuid\x18\x01(\x01:\x05model\x12#\n" +
+	"\fmodel_router\x12\x11model_router_uuid\x18\x01(\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\x1a\x18/v2/gen-ai/agents/{uuid}\x12\x88\x03\n" +
+	"\x11BatchUpdateAgents\x12%.agentsvc.v1.BatchUpdateAgentsRequest\x1a&.agentsvc.v1.BatchUpdateAgentsResponse\"\xa3\x02\xa2\xbb\x18\x9e\x02\b\x05\x12\x10\n" +
 	"\x05agent\x12\x05uuids\x18\x02\x12,\n" +
 	"\ranthropic_key\x12\x19update.anthropic_key_uuid\x18\x01\x12'\n" +
 	"\n" +
 	"openai_key\x12\x17update.open_ai_key_uuid\x18\x01\x12=\n" +
 	"\ranthropic_key\x12\x1eupdate.model_provider_key_uuid\x18\x01:\n" +
-	"openai_key\x12%\n" +
-	"\fcustom_model\x12\x11update.model_uuid\x18\x01(\x01\x12*\n" +
+	"openai_key\x12,\n" +
+	"\fcustom_model\x12\x11update.model_uuid\x18\x01(\x01:\x05model\x12*\n" +
 	"\fmodel_router\x12\x18update.model_router_uuid\x18\x01b\x18AgentService.UpdateAgent\x12\x8d\x01\n" +
 	"\vDeleteAgent\x12\x1f.agentsvc.v1.DeleteAgentRequest\x1a .agentsvc.v1.DeleteAgentResponse\";\xa2\xbb\x18\x17\b\x06\x12\x0f\n" +
 	"\x05agent\x12\x04uuid\x18\x02(\x01p\x01\x82\xd3\xe4\x93\x02\x1a*\x18/v2/gen-ai/agents/{uuid}\x12\x83\x02\n" +

@@ -346,8 +346,9 @@ type Target struct {
 	// The field holds names, not uuids: the one resource of that name is touched. A name
 	// that several have is refused, as the vendor would choose among them.
 	ByName bool `protobuf:"varint,4,opt,name=by_name,json=byName,proto3" json:"by_name,omitempty"`
-	// What is not known as one of the kinds is not one, and is left to the vendor: the
-	// field may hold the uuids of kinds that nobody can own.
+	// What is not known as one of the kinds is left to the vendor: the field may hold the
+	// uuids of kinds that nobody can own. Where our copy has everything of all the kinds,
+	// it is refused like what is another team's.
 	IfKnown bool `protobuf:"varint,5,opt,name=if_known,json=ifKnown,proto3" json:"if_known,omitempty"`
 	// The method changes it as well, and its answer does not show how. Changes of it are ordered
 	// with this one, as those of the first target are.

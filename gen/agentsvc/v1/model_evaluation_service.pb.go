@@ -2022,7 +2022,7 @@ const file_agentsvc_v1_model_evaluation_service_proto_rawDesc = "" +
 	"\fdownload_url\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00R\vdownloadUrl\x88\x01\x01\x129\n" +
 	"\n" +
 	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\x0f\n" +
-	"\r_download_url2\xf9\x1c\n" +
+	"\r_download_url2\x87\x1d\n" +
 	"\x16ModelEvaluationService\x12\x83\x02\n" +
 	"&CreateModelEvaluationDatasetUploadUrls\x12:.agentsvc.v1.CreateModelEvaluationDatasetUploadUrlsRequest\x1a;.agentsvc.v1.CreateModelEvaluationDatasetUploadUrlsResponse\"`\xa2\xbb\x18\x12\b\x03\x12\x0e\n" +
 	"\x04team\x12\x04team\x18\x02\x82\xd3\xe4\x93\x02D:\x01*\"?/v2/gen-ai/model_evaluation/datasets/file_upload_presigned_urls\x12\xb5\x01\n" +
@@ -2032,17 +2032,17 @@ const file_agentsvc_v1_model_evaluation_service_proto_rawDesc = "" +
 	"\x17model_evaluation_preset\x12\x10eval_preset_uuid\x18\x01\x82\xd3\xe4\x93\x028\x126/v2/gen-ai/model_evaluation_presets/{eval_preset_uuid}\x90\x02\x01\x12\xf7\x01\n" +
 	"\x1bDeleteModelEvaluationPreset\x12/.agentsvc.v1.DeleteModelEvaluationPresetRequest\x1a0.agentsvc.v1.DeleteModelEvaluationPresetResponse\"u\xa2\xbb\x183\b\x06\x12-\n" +
 	"\x17model_evaluation_preset\x12\x10eval_preset_uuid\x18\x02(\x01\x82\xd3\xe4\x93\x028*6/v2/gen-ai/model_evaluation_presets/{eval_preset_uuid}\x12\xa9\x01\n" +
-	"\x17ListModelEvaluationRuns\x12+.agentsvc.v1.ListModelEvaluationRunsRequest\x1a,.agentsvc.v1.ListModelEvaluationRunsResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/model_evaluation_runs\x90\x02\x01\x12\xd4\x06\n" +
-	"\x18CreateModelEvaluationRun\x12,.agentsvc.v1.CreateModelEvaluationRunRequest\x1a-.agentsvc.v1.CreateModelEvaluationRunResponse\"\xda\x05\xa2\xbb\x18\xaa\x05\b\x04\x12\x17\n" +
+	"\x17ListModelEvaluationRuns\x12+.agentsvc.v1.ListModelEvaluationRunsRequest\x1a,.agentsvc.v1.ListModelEvaluationRunsResponse\"3\xa2\xbb\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v2/gen-ai/model_evaluation_runs\x90\x02\x01\x12\xe2\x06\n" +
+	"\x18CreateModelEvaluationRun\x12,.agentsvc.v1.CreateModelEvaluationRunRequest\x1a-.agentsvc.v1.CreateModelEvaluationRunResponse\"\xe8\x05\xa2\xbb\x18\xb8\x05\b\x04\x12\x17\n" +
 	"\x04team\x12\rmutation.team\x18\x02\x12$\n" +
 	"\x12evaluation_dataset\x12\fdataset_uuid\x18\x01\x12-\n" +
 	"\x17model_evaluation_preset\x12\x10eval_preset_uuid\x18\x01\x12)\n" +
 	"\x17model_evaluation_metric\x12\fmetric_uuids\x18\x01\x124\n" +
-	"\x17model_evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01\x126\n" +
-	"\fcustom_model\x12\x14candidate_model_uuid\x18\x01(\x01:\fmodel_router\x12\x92\x01\n" +
+	"\x17model_evaluation_metric\x12\x17star_metric.metric_uuid\x18\x01\x12=\n" +
+	"\fcustom_model\x12\x14candidate_model_uuid\x18\x01(\x01:\fmodel_router:\x05model\x12\x92\x01\n" +
 	"\fcustom_model\x12\x14candidate_model_name\x18\x01 \x01(\x01:\fmodel_router:\x05modelB\x14candidate_model_uuidJ;\n" +
-	"\x16candidate_model_source\x12!CANDIDATE_MODEL_SOURCE_SERVERLESS\x122\n" +
-	"\fcustom_model\x12\x10judge_model_uuid\x18\x01(\x01:\fmodel_router\"%\n" +
+	"\x16candidate_model_source\x12!CANDIDATE_MODEL_SOURCE_SERVERLESS\x129\n" +
+	"\fcustom_model\x12\x10judge_model_uuid\x18\x01(\x01:\fmodel_router:\x05model\"%\n" +
 	"\x14model_evaluation_run\x12\reval_run_uuid(\x032\x7f\n" +
 	".ModelEvaluationService.ListModelEvaluationRuns\x1a\x04runs\"\f\n" +
 	"\x04name\x12\x04name*\n" +

@@ -94,7 +94,7 @@ func byScope(scope pb.Scope, who Who) pb.ErrorReason {
 
 func byTarget(m *methods.Method, target *pb.Target, who Who, what What) pb.ErrorReason {
 	if what == Missing {
-		if target.GetIfKnown() {
+		if target.GetIfKnown() && target.GetByName() {
 			return Allowed // and left to the vendor
 		}
 		return Hidden
