@@ -112,6 +112,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	rows, err := rowsOfChanges(ctx, pool, o)
+	if err != nil {
+		return err
+	}
 	after, err := references(ctx, pool, o)
 	if err != nil {
 		return err
@@ -123,6 +127,8 @@ plain inserts a second        %.0f   (%d clients, one a commit; %.0f before, %.0
 changes a second              %.0f   (%d changes, %d clients, %d agents)
 changes ÷ (pgbench ÷ 2)       %.2f
 changes ÷ (inserts ÷ 2)       %.2f   (aim: 0.50)
+rows of a change, by pgx      %.0f   (two commits, one round trip each: %.2f of the inserts ÷ 2)
+changes ÷ their rows          %.2f
 a change takes                p50 %s  p95 %s  p99 %s
 alone, submitted to arrived   p50 %s  p95 %s   (aim: p95 within 10ms)
 a commit of one row           p50 %s  p95 %s
@@ -130,6 +136,7 @@ submitted to arrived ÷ commit %.1f of p95   (aim: 4)
 `, postgres.How(), transactions, o.clients, before.transactions, after.transactions,
 		inserts, o.clients, before.inserts, after.inserts,
 		result.rate, o.changes, o.clients, o.agents, result.rate/(transactions/2), result.rate/(inserts/2),
+		rows, rows/(inserts/2), result.rate/rows,
 		result.quantile(0.50), result.quantile(0.95), result.quantile(0.99),
 		round(idle.submitToSend, 0.50), round(idle.submitToSend, 0.95), round(idle.commit, 0.50), round(idle.commit, 0.95),
 		quantile(idle.submitToSend, 0.95).Seconds()/quantile(idle.commit, 0.95).Seconds())
