@@ -201,7 +201,7 @@ func TestIssuersOfAFile(t *testing.T) {
 		{"issuer": "https://login.example.com", "audience": "agentsvc", "grants": [
 			{"group": "payments-ops", "team": "payments", "role": "operator"},
 			{"group": "audit", "platform_role": "AUDITOR"}]},
-		{"issuer": "http://127.0.0.1:9000", "audience": "dev", "groups_claim": "realm_access.roles"}]}`).Issuers()
+		{"issuer": "http://127.0.0.1:9000", "audience": "dev", "groups_claim": "realm_access.roles", "trust_email": true}]}`).Issuers()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestIssuersOfAFile(t *testing.T) {
 			{Group: "payments-ops", Team: "payments", Role: pb.Role_ROLE_OPERATOR},
 			{Group: "audit", Platform: pb.PlatformRole_PLATFORM_ROLE_AUDITOR},
 		}},
-		{URL: "http://127.0.0.1:9000", Audience: "dev", GroupsClaim: "realm_access.roles"},
+		{URL: "http://127.0.0.1:9000", Audience: "dev", GroupsClaim: "realm_access.roles", TrustEmail: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("issuers (-want +got):\n%s", diff)
