@@ -144,15 +144,15 @@ func wire(
 	if err != nil {
 		return nil, err
 	}
-	a.callers = identity.New(store, identity.Config{Issuers: issuers, Log: log})
-	rights := service.Rights{Authenticator: auth(store, a.callers), Guard: access.New(store, copied.Knows, log)}
-	a.guard = rights.Guard
+	a.guard = access.New(store, copied.Knows, log)
+	a.callers = identity.New(store, identity.Config{Issuers: issuers, Log: log, Changed: a.guard.ForgetFreezes})
+	rights := service.Rights{Authenticator: auth(store, a.callers), Guard: a.guard}
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights, History: past}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
 			&service.Audit{Reader: events, Prover: ledger.NewProver(store), History: past},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
-			&service.Teams{Registry: team.New(store, tokens)},
+			&service.Teams{Registry: team.New(store, tokens), Guard: a.guard},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
