@@ -20,10 +20,6 @@ import (
 	"github.com/agentsvc/agentsvc/internal/upstream"
 )
 
-// connsPerAccount is how many connections the work for one account holds at the same time: to
-// hear of other replicas, for the sync, and for two lists being gone through.
-const connsPerAccount = 4
-
 // prepareAccounts makes sure that each account has its budget and its queue, and answers
 // those that have one and are not configured any more. The default account is always there,
 // so a service that has no other also starts while its database is away.

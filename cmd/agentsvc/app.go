@@ -119,7 +119,7 @@ func wire(
 		return nil, fmt.Errorf("preparing metrics: %w", err)
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	if need := connsPerAccount * len(accounts); cfg.DatabaseConns < need {
+	if need := config.ConnsFor(len(accounts)); cfg.DatabaseConns < need {
 		return nil, fmt.Errorf("AGENTSVC_DATABASE_CONNS must be at least %d for %d vendor accounts", need, len(accounts))
 	}
 	store := db.New(pool)
@@ -140,6 +140,7 @@ func wire(
 		return nil, err
 	}
 	events := audit.NewReader(store, tokens)
+	events.LimitExports(cfg.Exports())
 	issuers, err := cfg.Issuers()
 	if err != nil {
 		return nil, err
