@@ -31,7 +31,6 @@ import (
 	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
-	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
 	"github.com/agentsvc/agentsvc/internal/resource"
 	"github.com/agentsvc/agentsvc/internal/seal"
@@ -60,8 +59,7 @@ type app struct {
 	cfg      config.Config
 	log      *slog.Logger
 	store    *db.Store
-	engines  []*operation.Engine
-	mirrors  []*mirror.Mirror
+	fleet    *fleet
 	callers  *identity.Authenticator
 	guard    *access.Guard
 	sealing  *sealing
@@ -126,16 +124,11 @@ func wire(
 	tokens := listing.NewTokens(ring.Derive("page tokens"))
 	a := &app{cfg: cfg, log: log, store: store}
 	shared := perAccount{cfg: cfg, store: store, ring: ring, tokens: tokens, meters: meters, worker: workerName(), log: log}
-	for _, account := range accounts {
-		copied, engine, err := shared.wire(account)
-		if err != nil {
-			return nil, fmt.Errorf("vendor account %q: %w", account.Name, err)
-		}
-		a.mirrors, a.engines = append(a.mirrors, copied), append(a.engines, engine)
+	if a.fleet, err = newFleet(shared, accounts, lost); err != nil {
+		return nil, err
 	}
-	copied := mirror.NewAccounts(lost, a.mirrors[0], a.mirrors[1:]...)
+	copied, engines := a.fleet.mirrors, a.fleet.engines
 	past := history.New(store, copied, tokens)
-	engines := operation.NewAccounts(a.engines[0], a.engines[1:]...)
 	if a.tls, err = cfg.TLS(); err != nil {
 		return nil, err
 	}
@@ -179,13 +172,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	workers.Go(func() error { return a.guard.RunDenials(work) })
 	workers.Go(func() error { warnOfOwnership(work, a.store, a.log); return nil })
 	a.sealing.start(work, workers)
-	for i := range a.engines {
-		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
-		if a.cfg.Workers > 0 {
-			workers.Go(func() error { return a.engines[i].Run(work) })
-			workers.Go(func() error { return a.mirrors[i].Run(work) })
-		}
-	}
+	a.fleet.start(work, workers)
 
 	server := service.NewHTTPServer(a.server, a.tls, a.log)
 	calls, endCalls := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -214,7 +201,9 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	}
 	a.stop(ctx, server, endCalls)
 	stopWork()
-	return errors.Join(problem, workers.Wait())
+	err := workers.Wait()
+	a.fleet.idle()
+	return errors.Join(problem, err)
 }
 
 // stop takes no new calls and lets those under way finish.

@@ -21,7 +21,7 @@ type Config struct {
 	TokenFile string
 	// AccountsDir (AGENTSVC_ACCOUNTS_DIR) is a folder with the tokens of further vendor
 	// accounts, if there are any: a file an account, called as the account is to be. Files
-	// are read again when they change; for another account the service is started anew.
+	// are read again when they change, and may come and go.
 	AccountsDir string
 	// UpstreamURL (AGENTSVC_UPSTREAM_URL) is the vendor's API, without a path.
 	UpstreamURL string
