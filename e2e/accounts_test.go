@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -100,7 +101,26 @@ func requireReason(t *testing.T, err error, want pb.ErrorReason) {
 func TestSeveralVendorAccounts(t *testing.T) {
 	t.Parallel()
 	w := newTwoAccounts(t, genaisim.Config{})
-	s := w.serve(t, "AGENTSVC_ACCOUNTS_DIR="+w.dir)
+	w.takeToken(t)
+	replicas := []*service{w.serve(t, "AGENTSVC_ACCOUNTS_DIR="+w.dir), w.serve(t, "AGENTSVC_ACCOUNTS_DIR="+w.dir)}
+	s := replicas[0]
+	w.putToken(t, emeaToken) // while they run
+	for _, replica := range replicas {
+		await(t, "the replica works for the new account", func() bool { return replica.worksFor(t, "emea") == "1" })
+	}
+	twin := filepath.Join(w.dir, "apac")
+	if err := os.WriteFile(twin, []byte(emeaToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a file with the token of another account is told of", func() bool {
+		return strings.Contains(s.String(), `the accounts \"emea\" and \"apac\" have the same token`)
+	})
+	if works := s.worksFor(t, "apac"); works != "" {
+		t.Errorf("by its metrics the replica works %q for it", works)
+	}
+	if err := os.Remove(twin); err != nil {
+		t.Fatal(err)
+	}
 	if said := w.assign(t, "search", "emea"); !strings.Contains(said, "team search creates in account emea from now on; it was default before") {
 		t.Errorf("assign said %q", said)
 	}
@@ -160,14 +180,116 @@ func TestSeveralVendorAccounts(t *testing.T) {
 		t.Errorf("the batch's changes went to %v", accounts)
 	}
 
-	w.accountTaken(t, s, abroad)
+	w.accountComesAndGoes(t, replicas, abroad)
+	for _, replica := range replicas {
+		replica.kill(t)
+	}
+	w.accountTaken(t, w.serve(t), abroad)
 }
 
-// accountTaken starts the service without the second account's token.
-func (w *twoAccounts) accountTaken(t *testing.T, before *service, abroad string) {
+// takeToken takes the second account away.
+func (w *twoAccounts) takeToken(t *testing.T) {
 	t.Helper()
-	before.kill(t)
-	search := w.serve(t).as(t, w.search)
+	if err := os.Remove(filepath.Join(w.dir, "emea")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// worksFor is what the metrics of a replica say of an account.
+func (s *service) worksFor(t *testing.T, account string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := newTransport(t, false).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if strings.HasPrefix(line, `agentsvc_account_working{account="`+account+`"`) {
+			return line[strings.LastIndexByte(line, ' ')+1 : len(line)-1]
+		}
+	}
+	return ""
+}
+
+// accountComesAndGoes takes the second account's token from running replicas while one of its changes is under
+// way and another one waits behind it, and gives it back.
+func (w *twoAccounts) accountComesAndGoes(t *testing.T, replicas []*service, abroad string) {
+	t.Helper()
+	search := replicas[1].as(t, w.search)
+	if err := w.emea.SetFaults([]genaisim.Fault{{Method: http.MethodPut, DelayMS: 8000, Count: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	change := func(text string) string {
+		t.Helper()
+		resp, err := search.agents.UpdateAgent(t.Context(), &pb.UpdateAgentRequest{
+			Uuid: abroad, Description: &text, Mutation: &pb.MutationOptions{Async: true},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.GetOperation().GetId()
+	}
+	sent := change("sent before")
+	await(t, "the change is sent", func() bool {
+		return w.count(t, "SELECT count(*) FROM operations WHERE id = $1 AND sent_at IS NOT NULL", sent) == 1
+	})
+	waits := change("waits") // behind it
+	w.assign(t, "search", "emea")
+	queue, err := search.operations.WatchQueue(t.Context(), &pb.WatchQueueRequest{Account: "emea", Every: durationpb.New(time.Second)})
+	if err != nil || !queue.Receive() {
+		t.Fatal(err, queue.Err())
+	}
+	w.takeToken(t)
+	for _, replica := range replicas {
+		await(t, "the replica refuses what is in the account", func() bool {
+			_, err := replica.as(t, w.search).agents.UpdateAgent(t.Context(), &pb.UpdateAgentRequest{
+				Uuid: abroad, Description: new("refused"), Mutation: &pb.MutationOptions{Async: true, ValidateOnly: true},
+			})
+			return detail[*errdetails.ErrorInfo](err).GetReason() == pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED.String()
+		})
+		if is, other := replica.worksFor(t, "emea"), replica.worksFor(t, "default"); is != "0" || other != "1" {
+			t.Errorf("by its metrics the replica works %q for the account that was taken away and %q for the other", is, other)
+		}
+	}
+	for _, replica := range replicas {
+		await(t, "the replica finishes what is under way", func() bool {
+			return strings.Contains(replica.String(), "nothing works for a vendor account any more")
+		})
+	}
+	for queue.Receive() {
+		continue // until it ends
+	}
+	requireReason(t, queue.Err(), pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED)
+	_, err = search.agents.CreateAgent(t.Context(), agentRequest("nowhere", nil))
+	requireReason(t, err, pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED)
+	w.assign(t, "search", "default")
+	state := func(id string) string {
+		return column[string](t, w.world, "SELECT state FROM operations WHERE id = $1", id)[0]
+	}
+	if a, b := state(sent), state(waits); a != "SUCCEEDED" || b != "QUEUED" {
+		t.Errorf("the change under way is %s, and the one behind it %s", a, b)
+	}
+	create(t, replicas[0].as(t, w.payments), "as ever")
+
+	w.putToken(t, emeaToken+"-2")
+	if op, err := search.operations.WaitOperation(t.Context(), &pb.WaitOperationRequest{Id: waits}); err != nil ||
+		op.GetOperation().GetState() != pb.Operation_STATE_SUCCEEDED {
+		t.Errorf("once the account is back, what waited is %v, %v", op, err)
+	}
+}
+
+// accountTaken is about a service that starts without the second account's token.
+func (w *twoAccounts) accountTaken(t *testing.T, s *service, abroad string) {
+	t.Helper()
+	search := s.as(t, w.search)
 	_, err := search.agents.UpdateAgent(t.Context(), &pb.UpdateAgentRequest{Uuid: abroad, Description: new("lost")})
 	requireReason(t, err, pb.ErrorReason_ERROR_REASON_ACCOUNT_NOT_CONFIGURED)
 	listed, err := search.agents.ListAgents(t.Context(), &pb.ListAgentsRequest{})
@@ -175,7 +297,7 @@ func (w *twoAccounts) accountTaken(t *testing.T, before *service, abroad string)
 		t.Errorf("a list with what is in a lost account is %v, %v", listed, err)
 	}
 	if n := w.count(t, `SELECT count(*) FROM audit_events WHERE method = 'agentsvc account assign' AND reason = 'data residency'
-		AND before = '{"account": "default"}' AND after = '{"account": "emea"}'`); n != 1 {
+		AND before = '{"account": "default"}' AND after = '{"account": "emea"}'`); n != 2 {
 		t.Errorf("the history has %d moves of the team", n)
 	}
 }

@@ -24,7 +24,7 @@ func TestTeamsAreRunByCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	growth := s.as(t, made.GetSecret())
+	growth, other := s.as(t, made.GetSecret()), w.serve(t).as(t, made.GetSecret())
 	agent := create(t, growth, "helper")
 	who, err := growth.teams.WhoAmI(t.Context(), &pb.WhoAmIRequest{})
 	if err != nil || len(who.GetMemberships()) != 1 || len(who.GetMethods()) < 100 {
@@ -56,8 +56,10 @@ func TestTeamsAreRunByCalls(t *testing.T) {
 	if op, err := growth.operations.WaitOperation(t.Context(), &pb.WaitOperationRequest{Id: sent}); err != nil || op.GetOperation().GetState() != pb.Operation_STATE_SUCCEEDED {
 		t.Errorf("what was sent ended as %v, %v", op, err)
 	}
-	await(t, "changes are refused", func() bool {
-		_, err = growth.agents.UpdateAgent(t.Context(), &pb.UpdateAgentRequest{Uuid: agent, Description: new("refused"), Mutation: &pb.MutationOptions{Async: true}})
+	_, err = growth.agents.UpdateAgent(t.Context(), &pb.UpdateAgentRequest{Uuid: agent, Description: new("refused"), Mutation: &pb.MutationOptions{Async: true}})
+	requireReason(t, err, pb.ErrorReason_ERROR_REASON_FROZEN)
+	await(t, "another replica knows", func() bool {
+		_, err = other.teams.SetTeamApprovals(t.Context(), &pb.SetTeamApprovalsRequest{Team: "growth"})
 		return err != nil
 	})
 	requireReason(t, err, pb.ErrorReason_ERROR_REASON_FROZEN)

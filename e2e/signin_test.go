@@ -40,7 +40,7 @@ func TestPeopleSignIn(t *testing.T) {
 	}
 	replicas := []*service{w.serve(t, "AGENTSVC_OIDC_FILE="+config), w.serve(t, "AGENTSVC_OIDC_FILE="+config)}
 	token := func(key oidctest.Key, more map[string]any) string {
-		claims := map[string]any{"email": "paula@payments.example", "groups": []string{"payments-ops"}}
+		claims := map[string]any{"email": "paula@payments.example", "email_verified": true, "groups": []string{"payments-ops"}}
 		maps.Copy(claims, more)
 		signed, err := oidctest.Sign(key, idp.Claims(time.Now(), "agentsvc", "1234", claims))
 		if err != nil {

@@ -149,7 +149,7 @@ func tokens(ctx context.Context, store *db.Store) (service, person string, issue
 	if issuer, err = oidctest.Start(ctx, key); err != nil {
 		return "", "", nil, err
 	}
-	person, err = oidctest.Sign(key, issuer.Claims(time.Now(), audience, "1234", map[string]any{"email": "bench@example.com"}))
+	person, err = oidctest.Sign(key, issuer.Claims(time.Now(), audience, "1234", map[string]any{"email": "bench@example.com", "email_verified": true}))
 	return token.Secret, person, issuer, err
 }
 

@@ -20,10 +20,6 @@ import (
 	"github.com/agentsvc/agentsvc/internal/upstream"
 )
 
-// connsPerAccount is how many connections the work for one account holds at the same time: to
-// hear of other replicas, for the sync, and for two lists being gone through.
-const connsPerAccount = 4
-
 // prepareAccounts makes sure that each account has its budget and its queue, and answers
 // those that have one and are not configured any more. The default account is always there,
 // so a service that has no other also starts while its database is away.
@@ -31,10 +27,7 @@ func prepareAccounts(ctx context.Context, store *db.Store, accounts []config.Acc
 	var known []string
 	err = store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		for _, account := range accounts[1:] {
-			if _, err := q.EnsureAccount(ctx, account.Name); err != nil {
-				return err
-			}
-			if err := q.EnsureLanes(ctx, account.Name); err != nil {
+			if err := ensureAccount(ctx, q, account.Name); err != nil {
 				return err
 			}
 		}
@@ -49,13 +42,28 @@ func prepareAccounts(ctx context.Context, store *db.Store, accounts []config.Acc
 		log.WarnContext(ctx, "looking for accounts that are not configured any more", slog.Any("error", err))
 		return nil, nil
 	}
-	for _, name := range known {
-		if !slices.ContainsFunc(accounts, func(a config.Account) bool { return a.Name == name }) {
-			log.WarnContext(ctx, "a vendor account is not configured any more: what is in it cannot be changed or read anew", slog.String("account", name))
-			lost = append(lost, name)
-		}
+	lost = without(known, accounts)
+	for _, name := range lost {
+		log.WarnContext(ctx, lostAccount, slog.String("account", name))
 	}
 	return lost, nil
+}
+
+const lostAccount = "a vendor account is not configured any more: what is in it cannot be changed or read anew"
+
+// ensureAccount makes sure that an account has its budget and its queue.
+func ensureAccount(ctx context.Context, q *db.Queries, name string) error {
+	if _, err := q.EnsureAccount(ctx, name); err != nil {
+		return err
+	}
+	return q.EnsureLanes(ctx, name)
+}
+
+// without are the names of accounts that are not among some.
+func without(names []string, some []config.Account) []string {
+	return slices.DeleteFunc(names, func(name string) bool {
+		return slices.ContainsFunc(some, func(a config.Account) bool { return a.Name == name })
+	})
 }
 
 // perAccount is what the work for all vendor accounts has in common.

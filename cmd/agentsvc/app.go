@@ -31,7 +31,6 @@ import (
 	"github.com/agentsvc/agentsvc/internal/history"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
-	"github.com/agentsvc/agentsvc/internal/mirror"
 	"github.com/agentsvc/agentsvc/internal/operation"
 	"github.com/agentsvc/agentsvc/internal/resource"
 	"github.com/agentsvc/agentsvc/internal/seal"
@@ -60,8 +59,7 @@ type app struct {
 	cfg      config.Config
 	log      *slog.Logger
 	store    *db.Store
-	engines  []*operation.Engine
-	mirrors  []*mirror.Mirror
+	fleet    *fleet
 	callers  *identity.Authenticator
 	guard    *access.Guard
 	sealing  *sealing
@@ -119,40 +117,36 @@ func wire(
 		return nil, fmt.Errorf("preparing metrics: %w", err)
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	if need := connsPerAccount * len(accounts); cfg.DatabaseConns < need {
+	if need := config.ConnsFor(len(accounts)); cfg.DatabaseConns < need {
 		return nil, fmt.Errorf("AGENTSVC_DATABASE_CONNS must be at least %d for %d vendor accounts", need, len(accounts))
 	}
 	store := db.New(pool)
 	tokens := listing.NewTokens(ring.Derive("page tokens"))
 	a := &app{cfg: cfg, log: log, store: store}
 	shared := perAccount{cfg: cfg, store: store, ring: ring, tokens: tokens, meters: meters, worker: workerName(), log: log}
-	for _, account := range accounts {
-		copied, engine, err := shared.wire(account)
-		if err != nil {
-			return nil, fmt.Errorf("vendor account %q: %w", account.Name, err)
-		}
-		a.mirrors, a.engines = append(a.mirrors, copied), append(a.engines, engine)
+	if a.fleet, err = newFleet(shared, accounts, lost); err != nil {
+		return nil, err
 	}
-	copied := mirror.NewAccounts(lost, a.mirrors[0], a.mirrors[1:]...)
+	copied, engines := a.fleet.mirrors, a.fleet.engines
 	past := history.New(store, copied, tokens)
-	engines := operation.NewAccounts(a.engines[0], a.engines[1:]...)
 	if a.tls, err = cfg.TLS(); err != nil {
 		return nil, err
 	}
 	events := audit.NewReader(store, tokens)
+	events.LimitExports(cfg.Exports())
 	issuers, err := cfg.Issuers()
 	if err != nil {
 		return nil, err
 	}
-	a.callers = identity.New(store, identity.Config{Issuers: issuers, Log: log})
-	rights := service.Rights{Authenticator: auth(store, a.callers), Guard: access.New(store, copied.Knows, log)}
-	a.guard = rights.Guard
+	a.guard = access.New(store, copied.Knows, log)
+	a.callers = identity.New(store, identity.Config{Issuers: issuers, Log: log, Changed: a.guard.ForgetFreezes})
+	rights := service.Rights{Authenticator: auth(store, a.callers), Guard: a.guard}
 	a.server, err = service.New(service.Config{
 		Services: append(service.Vendor(service.Backend{Mirror: copied, Operations: engines, Rights: rights, History: past}), service.Ours(
 			&service.Operations{Operations: engines, Lister: operation.NewLister(store, tokens), Rights: rights},
 			&service.Audit{Reader: events, Prover: ledger.NewProver(store), History: past},
 			&service.Resources{Reader: resource.NewReader(store, tokens), Claimer: resource.NewClaimer(store, copied)},
-			&service.Teams{Registry: team.New(store, tokens)},
+			&service.Teams{Registry: team.New(store, tokens), Guard: a.guard},
 		)...),
 		Authenticator: rights.Authenticator,
 		Guard:         rights.Guard,
@@ -178,13 +172,7 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	workers.Go(func() error { return a.guard.RunDenials(work) })
 	workers.Go(func() error { warnOfOwnership(work, a.store, a.log); return nil })
 	a.sealing.start(work, workers)
-	for i := range a.engines {
-		workers.Go(func() error { return a.engines[i].RunNotifications(work) })
-		if a.cfg.Workers > 0 {
-			workers.Go(func() error { return a.engines[i].Run(work) })
-			workers.Go(func() error { return a.mirrors[i].Run(work) })
-		}
-	}
+	a.fleet.start(work, workers)
 
 	server := service.NewHTTPServer(a.server, a.tls, a.log)
 	calls, endCalls := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -213,7 +201,9 @@ func (a *app) run(ctx context.Context, started func(ctx context.Context, address
 	}
 	a.stop(ctx, server, endCalls)
 	stopWork()
-	return errors.Join(problem, workers.Wait())
+	err := workers.Wait()
+	a.fleet.idle()
+	return errors.Join(problem, err)
 }
 
 // stop takes no new calls and lets those under way finish.

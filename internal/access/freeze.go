@@ -17,8 +17,9 @@ import (
 	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
-// freezeAge is how old what a process knows of freezes may be. Within it a change may still
-// be accepted; it then waits in the queue, as the claim asks the database itself.
+// freezeAge is how old what a process knows of freezes may be, should it not be told of one: see
+// [Guard.ForgetFreezes]. Within it a change may still be accepted; what goes to the vendor then
+// waits in the queue, as the claim asks the database itself.
 const freezeAge = 500 * time.Millisecond
 
 // freezeWait bounds a look, which goes on for whoever waits when one of them has left.
@@ -28,13 +29,20 @@ const freezeWait = 5 * time.Second
 type freezes struct {
 	last   atomic.Pointer[frozen]
 	flight singleflight.Group
+	// changes counts what was told to have changed. A look that began before is worth nothing after.
+	changes atomic.Uint64
 }
 
-// frozen is what one look saw, and when it began, by this machine's clock.
+// frozen is what one look saw, and when it began, by this machine's clock and by changes.
 type frozen struct {
-	asked time.Time
-	rows  []dbsql.FreezesRow
+	asked   time.Time
+	changes uint64
+	rows    []dbsql.FreezesRow
 }
+
+// ForgetFreezes is to be called once a freeze, or its end, is committed: no call that comes after
+// that is decided by what was seen before. It is, too, when one of another replica is heard of.
+func (g *Guard) ForgetFreezes() { g.frozen.changes.Add(1) }
 
 // check refuses a change of what is frozen.
 func (f *freezes) check(ctx context.Context, store *db.Store, m *methods.Method, d Decision) error {
@@ -65,8 +73,9 @@ func (f *freezes) check(ctx context.Context, store *db.Store, m *methods.Method,
 // may; what a look saw that began too long before a call is nothing to that one.
 func (f *freezes) now(ctx context.Context, store *db.Store) ([]dbsql.FreezesRow, error) {
 	oldest := time.Now().Add(-freezeAge) //nolint:forbidigo // the age of what this process has seen
+	changes := f.changes.Load()
 	for {
-		if seen := f.last.Load(); seen != nil && seen.asked.After(oldest) {
+		if seen := f.last.Load(); seen != nil && seen.asked.After(oldest) && seen.changes >= changes {
 			return seen.rows, nil
 		}
 		looked := f.flight.DoChan("", func() (any, error) { return nil, f.look(ctx, store) })
@@ -84,7 +93,7 @@ func (f *freezes) now(ctx context.Context, store *db.Store) ([]dbsql.FreezesRow,
 func (f *freezes) look(ctx context.Context, store *db.Store) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freezeWait)
 	defer cancel()
-	seen := &frozen{asked: time.Now()} //nolint:forbidigo // as above
+	seen := &frozen{asked: time.Now(), changes: f.changes.Load()} //nolint:forbidigo // as above
 	var err error
 	if seen.rows, err = store.Freezes(ctx); err != nil {
 		if ctx.Err() != nil {

@@ -59,7 +59,19 @@ type Decision struct {
 // error is a *[fault.Error] with reason PERMISSION_DENIED, NOT_FOUND, FROZEN or
 // INVALID_REQUEST (a team that has to be named), or what kept us from deciding.
 func (g *Guard) Check(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
-	decision, err := g.decide(ctx, c, m, req)
+	return g.answer(ctx, request{Guard: g, caller: c, method: m, message: req})
+}
+
+// Again is [Guard.Check] for a call that was let through and lasts. That what it is about was deleted
+// since takes no right away: its handler tells.
+func (g *Guard) Again(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) error {
+	_, err := g.answer(ctx, request{Guard: g, caller: c, method: m, message: req, again: true})
+	return err
+}
+
+func (g *Guard) answer(ctx context.Context, r request) (Decision, error) {
+	c, m, req := r.caller, r.method, r.message
+	decision, err := r.decide(ctx)
 	var no *refusal
 	switch {
 	case err == nil:
@@ -76,12 +88,13 @@ func (g *Guard) Check(ctx context.Context, c identity.Caller, m *methods.Method,
 	return Decision{}, no.fault
 }
 
-func (g *Guard) decide(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
+func (r request) decide(ctx context.Context) (Decision, error) {
+	c, m := r.caller, r.method
 	if m == nil || m.Access == nil || m.Access.GetAction() == pb.Action_ACTION_UNSPECIFIED {
 		return Decision{}, denied("this method has no access rule, so nobody may call it")
 	}
 	if len(m.Access.GetTargets()) > 0 {
-		return g.decideByTargets(ctx, c, m, req)
+		return r.decideByTargets(ctx)
 	}
 	switch m.Access.GetScope() {
 	case pb.Scope_SCOPE_VISIBLE, pb.Scope_SCOPE_SELF:
@@ -103,12 +116,11 @@ func (g *Guard) decide(ctx context.Context, c identity.Caller, m *methods.Method
 
 // decideByTargets wants a yes for everything that the request names. The first
 // target decides whom the call belongs to, so it must be there.
-func (g *Guard) decideByTargets(ctx context.Context, c identity.Caller, m *methods.Method, req proto.Message) (Decision, error) {
-	r := request{Guard: g, caller: c, method: m, message: req}
+func (r request) decideByTargets(ctx context.Context) (Decision, error) {
 	var decision Decision
 	var named []thing
 	var changed []identity.Team
-	for i, target := range m.Access.GetTargets() {
+	for i, target := range r.method.Access.GetTargets() {
 		found, err := r.check(ctx, target)
 		if err != nil {
 			return Decision{}, err

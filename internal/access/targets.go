@@ -32,6 +32,8 @@ type request struct {
 	caller  identity.Caller
 	method  *methods.Method
 	message proto.Message
+	// again says that it was let through before, and lasts.
+	again bool
 }
 
 // thing is something that the request names, and its owner.
@@ -326,9 +328,9 @@ func (r request) mayCallUnknown(ctx context.Context, target *pb.Target, called s
 // maySeeDeleted lets a change with an idempotency key through to what its own team
 // has deleted: it may be the repetition of the change that deleted it, and must
 // then get that one's answer. A new change is refused by the vendor. What reads history
-// is let through to what is history.
+// is let through to what is history, and a call that lasts goes on.
 func (r request) maySeeDeleted(target *pb.Target, t thing) bool {
-	if target.GetOrDeleted() {
+	if target.GetOrDeleted() || r.again {
 		return true // whether the caller may see it is asked as for all else
 	}
 	return r.method.Durable() && methods.String(r.message, "mutation.idempotency_key") != "" &&

@@ -60,8 +60,8 @@ func (r *Reader) Export(ctx context.Context, caller identity.Caller, req *pb.Exp
 	limited, cancel := context.WithTimeoutCause(ctx, exportPatience, errExportLong)
 	defer cancel()
 	err = e.run(limited, r.store, send)
-	if err != nil && errors.Is(context.Cause(limited), errExportLong) {
-		err = errExportLong
+	if why, ours := errors.AsType[*fault.Error](context.Cause(limited)); err != nil && ours {
+		err = why
 	}
 	return errors.Join(err, r.recordEnd(ctx, asked, e, err))
 }

@@ -240,18 +240,28 @@ func TestExportsAreInTheHistory(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("the export ends with %v", err)
 	}
+	ctx, lose := context.WithCancelCause(t.Context())
+	err = h.reader.Export(ctx, member(h.blue), &pb.ExportAuditEventsRequest{}, func(*pb.ExportAuditEventsResponse) error {
+		lose(fault.New(pb.ErrorReason_ERROR_REASON_PERMISSION_DENIED, "the role was taken away"))
+		return ctx.Err()
+	})
+	if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PERMISSION_DENIED {
+		t.Errorf("the export of who may not see it any more ends with %v", err)
+	}
 	resp, err := h.reader.List(t.Context(), auditor(), &pb.ListAuditEventsRequest{Filter: `resource_kind = "audit_events"`})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, e := range slices.Backward(resp.GetEvents()) {
-		got = append(got, fmt.Sprint(e.GetOutcome(), " ", e.GetMethod(), " ", e.GetRequest().AsMap()["filter"], " ", e.GetAfter().AsMap()["rows"]))
+		got = append(got, fmt.Sprint(e.GetOutcome(), " ", e.GetMethod(), " ", e.GetRequest().AsMap()["filter"], " ", e.GetAfter().AsMap()["rows"],
+			strings.TrimPrefix(e.GetErrorReason().String(), "ERROR_REASON")))
 	}
 	const method = " agentsvc.v1.AuditService.ExportAuditEvents "
 	want := []string{
-		"OUTCOME_ACCEPTED" + method + "actor:* <nil>", "OUTCOME_SUCCEEDED" + method + "<nil> 400",
-		"OUTCOME_ACCEPTED" + method + "<nil> <nil>", "OUTCOME_FAILED" + method + "<nil> 0",
+		"OUTCOME_ACCEPTED" + method + "actor:* <nil>_UNSPECIFIED", "OUTCOME_SUCCEEDED" + method + "<nil> 400_UNSPECIFIED",
+		"OUTCOME_ACCEPTED" + method + "<nil> <nil>_UNSPECIFIED", "OUTCOME_FAILED" + method + "<nil> 0_INTERNAL",
+		"OUTCOME_ACCEPTED" + method + "<nil> <nil>_UNSPECIFIED", "OUTCOME_FAILED" + method + "<nil> 0_PERMISSION_DENIED",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -32,9 +32,13 @@ func NewReader(store *db.Store, tokens *listing.Tokens) *Reader {
 	return &Reader{
 		store: store, tokens: tokens, schema: db.AuditSchema(),
 		reads: newReads(time.Now), //nolint:forbidigo // how long ago, by one clock
-		slots: newSlots(), stall: exportStall,
+		slots: newSlots(maxExports), stall: exportStall,
 	}
 }
+
+// LimitExports has fewer exports made at once than the usual six, two at the least. It is to be called before
+// the first.
+func (r *Reader) LimitExports(exports int) { r.slots = newSlots(max(exports, 2)) }
 
 // List answers a page of the events that the caller may see, the newest first:
 // those of their teams, or all for those who see everything.

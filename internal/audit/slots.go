@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// maxExports is how many exports one process makes at once: each holds a connection to
-	// the database and a snapshot of it.
+	// maxExports is how many exports one process makes at once, unless it is to make fewer: each
+	// holds a connection to the database and a snapshot of it.
 	maxExports = 6
-	// keptExports of them are for those who see everything: teams, which make as many services as
-	// they like, cannot keep auditors out.
-	keptExports = 2
+	// keptOf is the share of them, one in so many, for those who see everything: teams, which make as
+	// many services as they like, cannot keep auditors out.
+	keptOf = 3
 	// maxExportsOf is how many of them one caller has.
 	maxExportsOf = 2
 )
@@ -26,8 +26,10 @@ type slots struct {
 	of map[string]int
 }
 
-func newSlots() *slots {
-	return &slots{free: make(chan struct{}, maxExports-keptExports), kept: make(chan struct{}, keptExports), of: map[string]int{}}
+// newSlots are so many, of which there are two at the least.
+func newSlots(exports int) *slots {
+	kept := max(exports/keptOf, 1)
+	return &slots{free: make(chan struct{}, exports-kept), kept: make(chan struct{}, kept), of: map[string]int{}}
 }
 
 // take waits for a slot, which release gives back.

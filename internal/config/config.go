@@ -21,7 +21,7 @@ type Config struct {
 	TokenFile string
 	// AccountsDir (AGENTSVC_ACCOUNTS_DIR) is a folder with the tokens of further vendor
 	// accounts, if there are any: a file an account, called as the account is to be. Files
-	// are read again when they change; for another account the service is started anew.
+	// are read again when they change, and may come and go.
 	AccountsDir string
 	// UpstreamURL (AGENTSVC_UPSTREAM_URL) is the vendor's API, without a path.
 	UpstreamURL string
@@ -65,7 +65,7 @@ type Config struct {
 	// Lease (AGENTSVC_LEASE) is how long an operation stays with a process that gives no
 	// sign of life.
 	Lease time.Duration
-	// DatabaseConns (AGENTSVC_DATABASE_CONNS) is the most connections to Postgres.
+	// DatabaseConns (AGENTSVC_DATABASE_CONNS) is the most connections to Postgres; see [ConnsFor].
 	DatabaseConns int
 	// Audit is how the history is sealed and whom it is told to.
 	Audit Audit
@@ -209,7 +209,7 @@ func (c Config) validate() error {
 	wrong(c.Backlog < 1 || c.Backlog > 1_000_000, "AGENTSVC_BACKLOG must be 1 to 1000000")
 	wrong(c.Workers < 0 || c.Workers > 1000, "AGENTSVC_WORKERS must be 0 to 1000")
 	wrong(c.CallerRate < 1 || c.CallerStreams < 1, "AGENTSVC_CALLER_RATE and AGENTSVC_CALLER_STREAMS must be at least 1")
-	wrong(c.DatabaseConns < 4, "AGENTSVC_DATABASE_CONNS must be at least 4")
+	wrong(c.DatabaseConns < ConnsFor(1), "AGENTSVC_DATABASE_CONNS must be at least %d", ConnsFor(1))
 	wrong(c.SyncEvery < time.Second, "AGENTSVC_SYNC_EVERY must be at least 1s")
 	wrong(c.Lease < time.Second, "AGENTSVC_LEASE must be at least 1s")
 	problems = append(problems, c.Audit.problems()...)

@@ -87,6 +87,27 @@ func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// However many exports there are and whatever the work for accounts holds, two connections are left.
+func TestAPoolHasRoomForCallers(t *testing.T) {
+	t.Parallel()
+	for accounts, want := range map[int]int{1: 8, 2: 13, 3: 18, 5: 28, 20: 88} {
+		if got := config.ConnsFor(accounts); got != want {
+			t.Errorf("%d accounts take %d connections, want %d", accounts, got, want)
+		}
+		for conns := config.ConnsFor(accounts); conns < 200; conns++ {
+			exports := config.Config{DatabaseConns: conns}.Exports()
+			if left := conns - 4*accounts - exports; left < 2 || exports < 2 || exports > 6 {
+				t.Errorf("with %d connections and %d accounts, %d exports leave %d", conns, accounts, exports, left)
+			}
+		}
+	}
+	env := complete()
+	env["AGENTSVC_DATABASE_CONNS"] = "7"
+	if _, err := read(t, env); err == nil || !strings.Contains(err.Error(), "AGENTSVC_DATABASE_CONNS must be at least 8") {
+		t.Errorf("a pool that is too small for one account: %v", err)
+	}
+}
+
 func TestTokenFileIsReadAgainWhenReplaced(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
@@ -201,7 +222,7 @@ func TestIssuersOfAFile(t *testing.T) {
 		{"issuer": "https://login.example.com", "audience": "agentsvc", "grants": [
 			{"group": "payments-ops", "team": "payments", "role": "operator"},
 			{"group": "audit", "platform_role": "AUDITOR"}]},
-		{"issuer": "http://127.0.0.1:9000", "audience": "dev", "groups_claim": "realm_access.roles"}]}`).Issuers()
+		{"issuer": "http://127.0.0.1:9000", "audience": "dev", "groups_claim": "realm_access.roles", "trust_email": true}]}`).Issuers()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +231,7 @@ func TestIssuersOfAFile(t *testing.T) {
 			{Group: "payments-ops", Team: "payments", Role: pb.Role_ROLE_OPERATOR},
 			{Group: "audit", Platform: pb.PlatformRole_PLATFORM_ROLE_AUDITOR},
 		}},
-		{URL: "http://127.0.0.1:9000", Audience: "dev", GroupsClaim: "realm_access.roles"},
+		{URL: "http://127.0.0.1:9000", Audience: "dev", GroupsClaim: "realm_access.roles", TrustEmail: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("issuers (-want +got):\n%s", diff)

@@ -23,6 +23,9 @@ type Issuer struct {
 	// GroupsClaim is the claim with a person's groups, "groups" unless said otherwise. A
 	// claim within another is written with a dot between.
 	GroupsClaim string
+	// TrustEmail says that the issuer has verified each address that its tokens have, unless
+	// they deny it. Else they must say so: whoever chooses an address could pass for another.
+	TrustEmail bool
 	// Grants say what groups may do.
 	Grants []Grant
 }
@@ -41,6 +44,7 @@ type issuersFile struct {
 		Issuer      string `json:"issuer"`
 		Audience    string `json:"audience"`
 		GroupsClaim string `json:"groups_claim"`
+		TrustEmail  bool   `json:"trust_email"`
 		Grants      []struct {
 			Group        string `json:"group"`
 			Team         string `json:"team"`
@@ -100,7 +104,7 @@ func parseIssuers(text []byte) ([]Issuer, error) {
 	var problems []error
 	issuers := make([]Issuer, 0, len(file.Issuers))
 	for _, i := range file.Issuers {
-		issuer := Issuer{URL: i.Issuer, Audience: i.Audience, GroupsClaim: i.GroupsClaim}
+		issuer := Issuer{URL: i.Issuer, Audience: i.Audience, GroupsClaim: i.GroupsClaim, TrustEmail: i.TrustEmail}
 		if issuer.GroupsClaim == "" {
 			issuer.GroupsClaim = defaultGroupsClaim
 		}

@@ -33,43 +33,63 @@ func (c Config) Accounts(log *slog.Logger) ([]Account, error) {
 		first.Token = source.token
 	}
 	accounts := []Account{first}
+	names, err := c.AccountNames()
+	if err != nil {
+		return nil, err
+	}
+	var problems []error
+	for _, name := range names {
+		account, err := c.Account(name, accounts, log)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		accounts = append(accounts, account)
+	}
+	return accounts, errors.Join(problems...)
+}
+
+// AccountNames are the names of the files of AccountsDir as they are now, of which some may be no
+// accounts: see [Config.Account].
+func (c Config) AccountNames() ([]string, error) {
 	if c.AccountsDir == "" {
-		return accounts, nil
+		return nil, nil
 	}
 	entries, err := os.ReadDir(c.AccountsDir)
 	if err != nil {
 		return nil, fmt.Errorf("reading AGENTSVC_ACCOUNTS_DIR: %w", err)
 	}
-	called := regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
-	var problems []error
+	var names []string
 	for _, entry := range entries {
-		name := entry.Name()
-		switch {
-		case strings.HasPrefix(name, "."): // what mounts and editors leave
-			continue
-		case name == budget.DefaultAccount:
-			problems = append(problems, errors.New(
-				"AGENTSVC_ACCOUNTS_DIR: the token of the account \"default\" is that of DIGITALOCEAN_TOKEN or DIGITALOCEAN_TOKEN_FILE"))
-			continue
-		case !called.MatchString(name):
-			problems = append(problems, fmt.Errorf("AGENTSVC_ACCOUNTS_DIR: %q is no name of an account, such as \"emea\"", name))
-			continue
-		}
-		source, err := newTokenFile(filepath.Join(c.AccountsDir, name), log)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("account %q: %w", name, err))
-			continue
-		}
-		accounts = append(accounts, Account{Name: name, Token: source.token})
-	}
-	for i, a := range accounts {
-		for _, b := range accounts[:i] {
-			if a.Token() == b.Token() { // the vendor would count their calls together, and we would not
-				problems = append(problems, fmt.Errorf("the accounts %q and %q have the same token: an account is to have one of its own", b.Name, a.Name))
-			}
+		if !strings.HasPrefix(entry.Name(), ".") { // what mounts and editors leave
+			names = append(names, entry.Name())
 		}
 	}
-	return accounts, errors.Join(problems...)
+	return names, nil
+}
+
+// accountName is the form of accounts' names.
+var accountName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+
+// Account is the account of a file of AccountsDir, beside those that there are.
+func (c Config) Account(name string, beside []Account, log *slog.Logger) (Account, error) {
+	switch {
+	case name == budget.DefaultAccount:
+		return Account{}, errors.New(
+			"AGENTSVC_ACCOUNTS_DIR: the token of the account \"default\" is that of DIGITALOCEAN_TOKEN or DIGITALOCEAN_TOKEN_FILE")
+	case !accountName.MatchString(name):
+		return Account{}, fmt.Errorf("AGENTSVC_ACCOUNTS_DIR: %q is no name of an account, such as \"emea\"", name)
+	}
+	source, err := newTokenFile(filepath.Join(c.AccountsDir, name), log)
+	if err != nil {
+		return Account{}, fmt.Errorf("account %q: %w", name, err)
+	}
+	for _, other := range beside {
+		if other.Token() == source.token() { // the vendor would count their calls together, and we would not
+			return Account{}, fmt.Errorf("the accounts %q and %q have the same token: an account is to have one of its own", other.Name, name)
+		}
+	}
+	return Account{Name: name, Token: source.token}, nil
 }
 
 // tokenFile is a token that may be replaced while we run. While the file cannot be

@@ -57,11 +57,11 @@ func TransferSchema() *listing.Schema {
 func (s *Store) ListTransfers(ctx context.Context, team uuid.UUID, page listing.Page) ([]TransferRow, error) {
 	l := list{
 		// Once for each of the two teams, whose list it is in.
-		table: `(SELECT t.*, side.team_id, f.name AS from_team, o.name AS to_team,
+		table: `(SELECT t.*, side.team_id, f.name AS from_team, coalesce(o.name, '') AS to_team,
 			CASE WHEN t.accepted THEN 'ACCEPTED' WHEN t.ended_by <> '' THEN 'DECLINED'
 			     WHEN t.ended_at IS NOT NULL OR t.expires_at <= clock_timestamp() THEN 'EXPIRED'
 			     WHEN t.needs_approval THEN 'PENDING_APPROVAL' ELSE 'PENDING' END AS state
-			FROM transfers t JOIN teams f ON f.id = t.from_team_id JOIN teams o ON o.id = t.to_team_id
+			FROM transfers t JOIN teams f ON f.id = t.from_team_id LEFT JOIN teams o ON o.id = t.to_team_id
 			CROSS JOIN LATERAL (VALUES (t.from_team_id), (t.to_team_id)) AS side (team_id))`,
 		columns: []string{
 			"id", "team_id", "state", "kind", "uuid", "name", "from_team", "to_team", "actor", "reason", "created_at",

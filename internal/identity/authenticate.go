@@ -34,6 +34,9 @@ type Config struct {
 	Issuers []config.Issuer
 	// Log is told why somebody was not let in for reasons that are ours; nil: nobody is.
 	Log *slog.Logger
+	// Changed is called when something that decides what callers may do has changed in the
+	// database: who is who, who belongs where, and what is frozen; nil: nobody is told.
+	Changed func()
 }
 
 // Authenticator knows callers by their credentials. While it runs, see [Authenticator.Run],
@@ -43,6 +46,7 @@ type Authenticator struct {
 	cache   *cache
 	issuers *oidc.Issuers
 	log     *slog.Logger
+	changed func()
 	// told are the teams of grants that do not exist, so that the log has them once.
 	told sync.Map
 }
@@ -52,8 +56,11 @@ func New(store *db.Store, cfg Config) *Authenticator {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
+	}
 	now := time.Now //nolint:forbidigo // how long something is remembered, and what other clocks have dated: the database's is not asked
-	a := &Authenticator{store: store, cache: newCache(now), log: cfg.Log}
+	a := &Authenticator{store: store, cache: newCache(now), log: cfg.Log, changed: cfg.Changed}
 	a.issuers = oidc.New(cfg.Issuers, now, cfg.Log, a.cache.forget)
 	return a
 }

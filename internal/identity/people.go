@@ -40,11 +40,13 @@ func (a *Authenticator) person(ctx context.Context, token string) (known, error)
 
 // signIn is the person's row. It is made when they are first seen, and has the name that
 // they were last seen with; but not all tokens of a person have their email address, and
-// those that do not leave it as it is.
+// those that do not leave it as it is. An address that is not verified any more, or was not by
+// what we are told now, is taken from them.
 func (a *Authenticator) signIn(ctx context.Context, p oidc.Person) (dbsql.PrincipalBySubjectRow, error) {
 	who := dbsql.PrincipalBySubjectParams{Issuer: p.Issuer.URL, Subject: p.Subject}
 	row, err := a.store.PrincipalBySubject(ctx, who)
-	if db.NoRows(err) || err == nil && row.Name != p.Name && (p.Email || strings.Contains(row.Name, " ")) {
+	stays := !p.Verified && !strings.Contains(row.Name, " ") && !strings.EqualFold(row.Name, p.Email)
+	if db.NoRows(err) || err == nil && row.Name != p.Name && !stays {
 		_, err = a.store.UpsertPerson(ctx, dbsql.UpsertPersonParams{Issuer: who.Issuer, Subject: who.Subject, Name: p.Name})
 		if err == nil {
 			row, err = a.store.PrincipalBySubject(ctx, who)

@@ -92,7 +92,7 @@ func TestPeopleHaveWhatTheirGroupsAndTheirRowsSay(t *testing.T) {
 	})
 	as := func(groups ...string) identity.Caller {
 		t.Helper()
-		got, err := authenticator.Authenticate(t.Context(), idp.token(t, "1234", map[string]any{"email": "paula@payments.example", "groups": groups}))
+		got, err := authenticator.Authenticate(t.Context(), idp.token(t, "1234", map[string]any{"email": "paula@payments.example", "email_verified": true, "groups": groups}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,15 +157,65 @@ func TestPeopleKeepTheirEmailAddress(t *testing.T) {
 	}{
 		{map[string]any{"name": "Paula"}, "Paula (1234)"},
 		{map[string]any{"name": "Paula P."}, "Paula P. (1234)"},
-		{map[string]any{"email": "paula@payments.example"}, "paula@payments.example"},
+		{map[string]any{"email": "paula@payments.example", "email_verified": true}, "paula@payments.example"},
 		{map[string]any{"name": "billing-bot"}, "paula@payments.example"}, // a token of hers without the address
-		{map[string]any{"email": "paula.p@payments.example"}, "paula.p@payments.example"},
+		{map[string]any{"email": "paula.p@payments.example", "email_verified": true}, "paula.p@payments.example"},
 		{map[string]any{"email": "ceo@payments.example", "email_verified": false}, "paula.p@payments.example"},
+		{map[string]any{"email": "ceo@payments.example"}, "paula.p@payments.example"},
+		{map[string]any{"email": "Paula.P@payments.example", "email_verified": false, "name": "Paula"}, "Paula (1234)"}, // not hers any more
+		{map[string]any{"email": "ceo@payments.example", "name": "Paula"}, "Paula (1234)"},
 	} {
 		got, err := authenticator.Authenticate(t.Context(), idp.token(t, "1234", step.claims))
 		if err != nil || got.Name != step.want {
 			t.Errorf("%v: called %q, %v; want %q", step.claims, got.Name, err, step.want)
 		}
+	}
+}
+
+// TestAnAddressIsNoOneUntilVerified has somebody whose token has the address of another, and those
+// name that address who give rights, and who act for its owner.
+func TestAnAddressIsNoOneUntilVerified(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	idp, store := newProvider(t), db.New(pool)
+	team(t, store, "payments")
+	authenticator := identity.New(store, identity.Config{Issuers: idp.believed()})
+	const ceo = "ceo@payments.example"
+	as := func(subject string, claims map[string]any) string {
+		t.Helper()
+		claims["email"] = ceo
+		got, err := authenticator.Authenticate(t.Context(), idp.token(t, subject, claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Name
+	}
+	portal := mustCreate(t, store, identity.TokenSpec{Service: "portal", Team: "payments", Role: pb.Role_ROLE_OWNER, MayActForOthers: new(true)})
+	actsFor := func() (identity.Caller, error) {
+		return authenticator.Authenticate(t.Context(), identity.Credentials{Token: portal.Secret, OnBehalfOf: []string{ceo}})
+	}
+	// By a release that took the address at its word.
+	exec(t, pool, "INSERT INTO principals (kind, issuer, subject, name) VALUES ('PERSON', '"+idp.URL+"', 'mallory', '"+ceo+"')")
+	for name, claims := range map[string]map[string]any{"denied": {"email_verified": false}, "nothing is said": {}} {
+		if got := as("mallory", claims); strings.Contains(got, "@") {
+			t.Errorf("%s: the history has %q", name, got)
+		}
+	}
+	if known, err := store.PrincipalsCalled(t.Context(), ceo); err != nil || len(known) != 0 {
+		t.Errorf("a role given to the address would be that of %v, %v", known, err)
+	}
+	if got, err := actsFor(); err == nil {
+		t.Errorf("who acts for the address acts for %+v", got)
+	}
+	if got := as("chief", map[string]any{"email_verified": true}); got != ceo {
+		t.Errorf("the owner of the address is called %q", got)
+	}
+	if known, err := store.PrincipalsCalled(t.Context(), ceo); err != nil || len(known) != 1 || count(t, pool,
+		"SELECT count(*) FROM principals WHERE subject = 'chief' AND id = '"+known[0].ID.String()+"'") != 1 {
+		t.Errorf("the address is that of %v, %v", known, err)
+	}
+	if got, err := actsFor(); err != nil || got.Name != ceo {
+		t.Errorf("who acts for the address acts for %+v, %v", got, err)
 	}
 }
 
@@ -177,7 +227,7 @@ func TestPeopleWhoComeAtOnce(t *testing.T) {
 	authenticator := identity.New(db.New(pool), identity.Config{Issuers: idp.believed()})
 	var group sync.WaitGroup
 	for range 10 {
-		token := idp.token(t, "1234", map[string]any{"email": "paula@payments.example"})
+		token := idp.token(t, "1234", map[string]any{"email": "paula@payments.example", "email_verified": true})
 		group.Go(func() {
 			if _, err := authenticator.Authenticate(t.Context(), token); err != nil {
 				t.Error(err)

@@ -255,3 +255,27 @@ func TestWhenTokensWereUsed(t *testing.T) {
 		t.Error("not written again after a minute")
 	}
 }
+
+// TestFreezesAreHeardOf by whoever is to know, though another process made them.
+func TestFreezesAreHeardOf(t *testing.T) {
+	t.Parallel()
+	url := dbtest.NewURL(t)
+	heard := make(chan struct{}, 1000)
+	_, pool := running(t, url, identity.Config{Changed: func() { heard <- struct{}{} }})
+	await(t, "the process listens", func() bool {
+		return count(t, pool, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %' AND state = 'idle'") == 1
+	})
+	for _, change := range []string{
+		"INSERT INTO freezes (actor, reason) VALUES ('ada', 'leaked key')", "UPDATE freezes SET lifted_at = now()",
+	} {
+		exec(t, pool, change)
+		await(t, "the process hears of "+change, func() bool {
+			select {
+			case <-heard:
+				return true
+			default:
+				return false
+			}
+		})
+	}
+}

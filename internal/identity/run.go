@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// channel is told by triggers of every change of tokens, principals, memberships and teams.
+	// channel is told by triggers of every change of tokens, principals, memberships, teams and freezes.
 	channel = "agentsvc_identity"
 	// relisten is the pause before listening again after the connection broke.
 	relisten = time.Second
@@ -45,7 +45,10 @@ func (a *Authenticator) Run(ctx context.Context) error {
 // listen has callers remembered as long as changes are heard of.
 func (a *Authenticator) listen(ctx context.Context) error {
 	for {
-		err := a.store.ListenAlive(ctx, channel, func() { a.cache.listen(true) }, func(string) { a.cache.forget() })
+		err := a.store.ListenAlive(ctx, channel, func() { a.cache.listen(true) }, func(string) {
+			a.cache.forget()
+			a.changed()
+		})
 		a.cache.listen(false)
 		if ctx.Err() == nil {
 			a.log.WarnContext(ctx, "changes of who may what are not heard of: nobody is remembered until they are", slog.Any("error", err))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,13 @@ import (
 // Rows of all accounts are in the same tables. A resource stays in the account that it was
 // created in. What the vendor offers to all is copied from the default account alone.
 type Accounts struct {
+	// first is the default account's, which is always there.
+	first *Mirror
+	held  atomic.Pointer[held]
+}
+
+// held are the accounts that there are at a moment.
+type held struct {
 	// all begins with the default account.
 	all    across
 	byName map[string]*Mirror
@@ -32,16 +40,25 @@ type Accounts struct {
 	lost []string
 }
 
-// NewAccounts joins copies that are kept in one store; the first is of the default account.
-// What the store has of accounts that are lost, because we have no token for them any more,
-// is answered as stale.
+// NewAccounts joins copies that are kept in one store; the first is of the default account. The others
+// and lost are as for [Accounts.Set].
 func NewAccounts(lost []string, first *Mirror, others ...*Mirror) *Accounts {
-	a := &Accounts{all: append(across{first}, others...), byName: map[string]*Mirror{}, lost: lost}
-	for _, m := range a.all {
-		m.secondary = m != first
-		a.byName[m.budget.Account()] = m
-	}
+	a := &Accounts{first: first}
+	a.Set(lost, others...)
 	return a
+}
+
+// Set says which accounts there are from now on, besides the default one. What the store has of accounts
+// that are lost, because we have no token for them any more, is answered as stale.
+func (a *Accounts) Set(lost []string, others ...*Mirror) {
+	h := &held{all: append(across{a.first}, others...), byName: map[string]*Mirror{}, lost: lost}
+	for _, m := range h.all {
+		if m != a.first && !m.secondary { // not again: it may be at work
+			m.secondary = true
+		}
+		h.byName[m.budget.Account()] = m
+	}
+	a.held.Store(h)
 }
 
 // across are copies of some accounts, of which there is at least one.
@@ -54,12 +71,12 @@ func (a *Accounts) of(caller identity.Caller) (*Mirror, error) {
 		if name == "" {
 			continue
 		}
-		if m := a.byName[name]; m != nil {
+		if m := a.held.Load().byName[name]; m != nil {
 			return m, nil
 		}
 		return nil, NotConfigured(name)
 	}
-	return a.all[0], nil
+	return a.first, nil
 }
 
 // NotConfigured is the fault of a call to a vendor account that we have no token for.
@@ -71,27 +88,28 @@ func NotConfigured(account string) error {
 // holding are the copies of the accounts in which the caller may see one of a kind; stale,
 // if there are some in an account that nobody can ask any more.
 func (a *Accounts) holding(ctx context.Context, caller identity.Caller, k *kind) (some across, stale bool, err error) {
+	h := a.held.Load()
 	switch {
-	case k.catalogue || len(a.all) == 1 && len(a.lost) == 0:
-		return a.all[:1], false, nil
+	case k.catalogue || len(h.all) == 1 && len(h.lost) == 0:
+		return h.all[:1], false, nil
 	case caller.Account != "": // it is about something in there
 		m, err := a.of(caller)
 		return across{m}, false, err
 	}
-	names, err := a.all[0].store.AccountsOf(ctx, dbsql.AccountsOfParams{Everything: caller.SeesAll(), Teams: caller.TeamIDs(), Kind: k.name})
+	names, err := a.first.store.AccountsOf(ctx, dbsql.AccountsOfParams{Everything: caller.SeesAll(), Teams: caller.TeamIDs(), Kind: k.name})
 	if err != nil {
 		return nil, false, fmt.Errorf("looking which accounts the caller has something in: %w", db.Classify(err))
 	}
-	stale = slices.ContainsFunc(names, func(name string) bool { return slices.Contains(a.lost, name) })
+	stale = slices.ContainsFunc(names, func(name string) bool { return slices.Contains(h.lost, name) })
 	if caller.SeesAll() {
-		return a.all, stale, nil
+		return h.all, stale, nil
 	}
 	for _, m := range caller.Teams {
 		names = append(names, m.Account)
 	}
-	some = slices.DeleteFunc(slices.Clone(a.all), func(m *Mirror) bool { return !slices.Contains(names, m.budget.Account()) })
+	some = slices.DeleteFunc(slices.Clone(h.all), func(m *Mirror) bool { return !slices.Contains(names, m.budget.Account()) })
 	if len(some) == 0 {
-		some = a.all[:1]
+		some = h.all[:1]
 	}
 	return some, stale, nil
 }
@@ -99,7 +117,7 @@ func (a *Accounts) holding(ctx context.Context, caller identity.Caller, k *kind)
 // List is [Mirror.List] of the resources in all accounts that the caller may see.
 func (a *Accounts) List(ctx context.Context, caller identity.Caller, req, resp proto.Message) error {
 	stale := false
-	err := a.all[0].list(ctx, caller, req, resp, func(k *kind) (some across, err error) {
+	err := a.first.list(ctx, caller, req, resp, func(k *kind) (some across, err error) {
 		some, stale, err = a.holding(ctx, caller, k)
 		return some, err
 	})
@@ -136,7 +154,7 @@ func (a *Accounts) Reveal(ctx context.Context, caller identity.Caller, req, resp
 	return m.Reveal(ctx, caller, req, resp)
 }
 
-// Wait is [Mirror.Wait] for a resource in its account.
+// Wait is [Mirror.Wait] for a resource in its account, for as long as we have that one's token.
 func (a *Accounts) Wait(
 	ctx context.Context, caller identity.Caller, who Who, req, resp proto.Message, tell func(proto.Message) error,
 ) error {
@@ -144,7 +162,14 @@ func (a *Accounts) Wait(
 	if err != nil {
 		return err
 	}
-	return m.Wait(ctx, who, req, resp, tell)
+	still := func(ctx context.Context) (identity.Caller, error) {
+		now, err := who(ctx)
+		if err == nil {
+			_, err = a.of(now)
+		}
+		return now, err
+	}
+	return m.Wait(ctx, still, req, resp, tell)
 }
 
 // ListAgentVersions is [Mirror.ListAgentVersions] of the agent's account.
@@ -186,12 +211,12 @@ func (a *Accounts) RefreshVersions(
 
 // ShowAgents is [Mirror.ShowAgents].
 func (a *Accounts) ShowAgents(ctx context.Context, caller identity.Caller, shown ...*pb.Agent) error {
-	return a.all[0].ShowAgents(ctx, caller, shown...)
+	return a.first.ShowAgents(ctx, caller, shown...)
 }
 
 // Knows is [Mirror.Knows] of all accounts: what is in none of the copies does not exist.
 func (a *Accounts) Knows(ctx context.Context, caller identity.Caller, name string) (bool, error) {
-	all := a.all
+	all := a.held.Load().all
 	if k := all[0].kind(name); k != nil && k.catalogue {
 		all = all[:1]
 	}
@@ -204,11 +229,11 @@ func (a *Accounts) Knows(ctx context.Context, caller identity.Caller, name strin
 }
 
 // Ownable is [Mirror.Ownable].
-func (a *Accounts) Ownable(name string) error { return a.all[0].Ownable(name) }
+func (a *Accounts) Ownable(name string) error { return a.first.Ownable(name) }
 
 // Parents is [Mirror.Parents].
 func (a *Accounts) Parents(ctx context.Context, id uuid.UUID) ([]audit.Ref, error) {
-	return a.all[0].Parents(ctx, id)
+	return a.first.Parents(ctx, id)
 }
 
 // of are the copies of the accounts of some rows, as far as they are among these.

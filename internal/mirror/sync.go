@@ -22,11 +22,13 @@ const (
 	unreadPerRound = 25
 )
 
+// Idle returns once every question to the vendor that this mirror asks, for readers too, has
+// ended: so the server must have stopped before.
+func (m *Mirror) Idle() { m.running.Wait() }
+
 // Run keeps our copy current with calls that nobody else wants, until ctx is done. One
-// replica at a time does it. It returns once every question to the vendor that this
-// mirror asks, for readers too, has ended: so the server must have stopped before.
+// replica at a time does it.
 func (m *Mirror) Run(ctx context.Context) error {
-	defer m.running.Wait()
 	var probing sync.WaitGroup
 	defer probing.Wait()
 	probing.Go(func() { m.probe(ctx) })

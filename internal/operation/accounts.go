@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,25 +20,36 @@ import (
 // operation is in the store that all share, so any of them can tell how it stands and hears
 // of its end; only its own knows when it may start.
 type Accounts struct {
+	// first is the default account's, which is always there.
 	first  *Engine
-	byName map[string]*Engine
+	byName atomic.Pointer[map[string]*Engine]
 }
 
 // NewAccounts joins engines; the first is the default account's.
 func NewAccounts(first *Engine, others ...*Engine) *Accounts {
-	a := &Accounts{first: first, byName: map[string]*Engine{}}
-	for _, e := range append([]*Engine{first}, others...) {
-		a.byName[e.Budget.Account()] = e
-	}
+	a := &Accounts{first: first}
+	a.Set(others...)
 	return a
 }
+
+// Set says which engines there are from now on, besides the default account's.
+func (a *Accounts) Set(others ...*Engine) {
+	byName := map[string]*Engine{}
+	for _, e := range append([]*Engine{a.first}, others...) {
+		byName[e.Budget.Account()] = e
+	}
+	a.byName.Store(&byName)
+}
+
+// named is the engine of an account; nil if there is none.
+func (a *Accounts) named(account string) *Engine { return (*a.byName.Load())[account] }
 
 // of is the engine that takes a change.
 func (a *Accounts) of(caller identity.Caller) (*Engine, error) {
 	if caller.Account == "" {
 		return a.first, nil
 	}
-	if e := a.byName[caller.Account]; e != nil {
+	if e := a.named(caller.Account); e != nil {
 		return e, nil
 	}
 	return nil, mirror.NotConfigured(caller.Account)
@@ -45,7 +57,7 @@ func (a *Accounts) of(caller identity.Caller) (*Engine, error) {
 
 // telling is the engine that tells of an operation: its own, or any.
 func (a *Accounts) telling(caller identity.Caller) *Engine {
-	if e := a.byName[caller.Account]; e != nil {
+	if e := a.named(caller.Account); e != nil {
 		return e
 	}
 	return a.first
@@ -124,7 +136,8 @@ func (a *Accounts) QueueStatus(ctx context.Context, caller identity.Caller, acco
 	return e.QueueStatus(ctx, caller)
 }
 
-// WatchQueue is [Engine.WatchQueue], of the account as for [Accounts.QueueStatus].
+// WatchQueue is [Engine.WatchQueue], of the account as for [Accounts.QueueStatus], for as long as there
+// is that one.
 func (a *Accounts) WatchQueue(
 	ctx context.Context, who mirror.Who, account string, every time.Duration, tell func(*pb.QueueStatus) error,
 ) error {
@@ -136,7 +149,14 @@ func (a *Accounts) WatchQueue(
 	if err != nil {
 		return err
 	}
-	return e.WatchQueue(ctx, who, every, tell)
+	still := func(ctx context.Context) (identity.Caller, error) {
+		now, err := who(ctx)
+		if err == nil {
+			_, err = a.queue(now, account)
+		}
+		return now, err
+	}
+	return e.WatchQueue(ctx, still, every, tell)
 }
 
 // queue is the engine whose queue a caller may ask about. Which accounts there are is for
@@ -147,7 +167,7 @@ func (a *Accounts) queue(caller identity.Caller, account string) (*Engine, error
 		return a.of(caller)
 	}
 	theirs := slices.ContainsFunc(caller.Teams, func(m identity.Membership) bool { return m.Account == account })
-	e := a.byName[account]
+	e := a.named(account)
 	switch {
 	case e != nil && (theirs || caller.SeesAll()):
 		return e, nil

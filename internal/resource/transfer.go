@@ -1,12 +1,13 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -15,21 +16,17 @@ import (
 	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/identity"
 	"github.com/agentsvc/agentsvc/internal/listing"
-	"github.com/agentsvc/agentsvc/internal/methods"
 )
 
 // Transfer gives a resource to another team: at once where the caller may act for both, or
-// else once an owner of the other team accepts it.
+// else once an owner of the other team accepts it; and in any case not before a second owner
+// has agreed, where the team that gives it wants one.
 func (c *Claimer) Transfer(ctx context.Context, by identity.Caller, req *pb.TransferResourceRequest) (*pb.Transfer, error) {
 	if err := c.kinds.Ownable(req.GetKind()); err != nil {
 		return nil, err
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, fmt.Errorf("making the id of a transfer: %w", err)
-	}
 	var out *pb.Transfer
-	err = c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+	err := c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		row, from, err := owned(ctx, q, req.GetKind(), req.GetUuid())
 		if err != nil {
 			return err
@@ -46,38 +43,55 @@ func (c *Claimer) Transfer(ctx context.Context, by identity.Caller, req *pb.Tran
 		if err := thawed(ctx, q, dbsql.TeamByIDRow{ID: to.ID, Name: to.Name}); err != nil {
 			return err
 		}
-		if err := q.EndExpiredTransfers(ctx, dbsql.EndExpiredTransfersParams{Kind: row.Kind, UUID: row.UUID}); err != nil {
-			return fmt.Errorf("ending transfers that expired: %w", err)
-		}
-		params := dbsql.InsertTransferParams{
-			ID: id, Kind: row.Kind, UUID: row.UUID, Name: row.Name, FromTeamID: from.ID, ToTeamID: to.ID, Actor: by.Name, Reason: req.GetReason(),
-			NeedsApproval: slices.Contains(from.Approvals, methods.API().ByRequest(req).Approval(req)),
-		}
-		if by.PrincipalID != uuid.Nil {
-			params.PrincipalID = &by.PrincipalID
-		}
-		made, err := q.InsertTransfer(ctx, params)
-		if db.NoRows(err) {
-			return fault.Precondition("%s %s is on its way to a team already: decline that transfer first", row.Kind, row.UUID)
-		}
+		made, err := offer(ctx, q, by, row, from, &to.ID, req.GetReason())
 		if err != nil {
-			return fmt.Errorf("noting a transfer: %w", err)
+			return err
 		}
-		if by.Role(to.ID) < pb.Role_ROLE_OWNER || params.NeedsApproval {
+		if by.Role(to.ID) < pb.Role_ROLE_OWNER || made.NeedsApproval {
 			out = pending(made, from.Name, to.Name)
 			return record(ctx, q, by, req, row, moved{team: &from.ID, reason: req.GetReason(), after: map[string]string{"transfer_to": to.Name}})
 		}
-		if made, err = q.EndTransfer(ctx, dbsql.EndTransferParams{Accepted: new(true), EndedBy: by.Name, ID: id}); err != nil {
-			return fmt.Errorf("ending a transfer: %w", err)
-		}
-		out = pending(made, from.Name, to.Name)
-		out.State = pb.Transfer_STATE_ACCEPTED
-		return give(ctx, q, by, req, row, handOver{from: from.Name, to: &to.ID, toName: to.Name, reason: req.GetReason()})
+		out, err = handOverTo(ctx, q, by, req, made, to.Name)
+		return err
 	})
 	return out, err
 }
 
-// Approve is a second owner's word: from then on the other team may accept it.
+// offer notes that a resource, which is locked, is on its way to another team, or to none.
+func offer(
+	ctx context.Context, q *db.Queries, by identity.Caller, row dbsql.Resource, from dbsql.TeamByIDRow, to *uuid.UUID, reason string,
+) (dbsql.Transfer, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return dbsql.Transfer{}, fmt.Errorf("making the id of a transfer: %w", err)
+	}
+	if err := q.EndExpiredTransfers(ctx, dbsql.EndExpiredTransfersParams{Kind: row.Kind, UUID: row.UUID}); err != nil {
+		return dbsql.Transfer{}, fmt.Errorf("ending transfers that expired: %w", err)
+	}
+	params := dbsql.InsertTransferParams{
+		ID: id, Kind: row.Kind, UUID: row.UUID, Name: row.Name, FromTeamID: from.ID, ToTeamID: to, Actor: by.Name, Reason: reason,
+		NeedsApproval: needsApproval(from),
+	}
+	if by.PrincipalID != uuid.Nil {
+		params.PrincipalID = &by.PrincipalID
+	}
+	made, err := q.InsertTransfer(ctx, params)
+	if db.NoRows(err) {
+		return made, fault.Precondition("%s %s is on its way to a team, or to be released, already: decline that transfer first", row.Kind, row.UUID)
+	}
+	if err != nil {
+		return made, fmt.Errorf("noting a transfer: %w", err)
+	}
+	return made, nil
+}
+
+// needsApproval says that nothing leaves a team on the word of one. That is so whatever it wants a
+// second owner for: what is another team's, or nobody's until it is claimed, is not held
+// against this team's rules, so who gives it away could get round each of them.
+func needsApproval(from dbsql.TeamByIDRow) bool { return len(from.Approvals) > 0 }
+
+// Approve is a second owner's word: from then on the other team may accept it, and what is to
+// be released is.
 func (c *Claimer) Approve(ctx context.Context, by identity.Caller, req *pb.ApproveTransferRequest) (*pb.Transfer, error) {
 	var out *pb.Transfer
 	err := c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
@@ -91,12 +105,16 @@ func (c *Claimer) Approve(ctx context.Context, by identity.Caller, req *pb.Appro
 		if err := identity.Another(ctx, q, by, t.PrincipalID, t.Actor, "transfer "+t.ID.String()); err != nil {
 			return err
 		}
-		to, err := q.TeamByID(ctx, t.ToTeamID)
-		if err != nil {
-			return fmt.Errorf("looking for a team: %w", err)
-		}
 		if t, err = q.ApproveTransfer(ctx, dbsql.ApproveTransferParams{ApprovedBy: by.Name, ID: t.ID}); err != nil {
 			return fmt.Errorf("approving a transfer: %w", err)
+		}
+		if t.ToTeamID == nil {
+			out, err = handOverTo(ctx, q, by, req, t, "")
+			return err
+		}
+		to, err := q.TeamByID(ctx, *t.ToTeamID)
+		if err != nil {
+			return fmt.Errorf("looking for a team: %w", err)
 		}
 		out = pending(t, by.ActingTeam.Name, to.Name)
 		row := dbsql.Resource{Kind: t.Kind, UUID: t.UUID, Name: t.Name}
@@ -113,34 +131,46 @@ func (c *Claimer) Accept(ctx context.Context, by identity.Caller, req *pb.Accept
 		if err != nil {
 			return err
 		}
-		if t.ToTeamID != by.ActingTeam.ID {
+		if t.ToTeamID == nil || *t.ToTeamID != by.ActingTeam.ID {
 			return fault.Precondition("transfer %s is from team %q: an owner of the other team accepts it", t.ID, by.ActingTeam.Name)
 		}
 		if t.NeedsApproval {
 			return fault.Precondition("transfer %s waits for a second owner of the team that gives it", t.ID)
 		}
-		row, from, err := owned(ctx, q, t.Kind, t.UUID.String())
-		if err != nil {
-			return err
-		}
-		if err := thawed(ctx, q, from); err != nil {
-			return err
-		}
-		if from.ID != t.FromTeamID {
-			return fault.Precondition("%s %s does not belong any more to the team that gives it", t.Kind, t.UUID)
-		}
-		if t, err = q.EndTransfer(ctx, dbsql.EndTransferParams{Accepted: new(true), EndedBy: by.Name, ID: t.ID}); err != nil {
-			return fmt.Errorf("ending a transfer: %w", err)
-		}
-		out = pending(t, from.Name, by.ActingTeam.Name)
-		out.State = pb.Transfer_STATE_ACCEPTED
-		reason := req.GetReason()
-		if reason == "" {
-			reason = t.Reason
-		}
-		return give(ctx, q, by, req, row, handOver{from: from.Name, to: &t.ToTeamID, toName: by.ActingTeam.Name, reason: reason})
+		out, err = handOverTo(ctx, q, by, req, t, by.ActingTeam.Name)
+		return err
 	})
 	return out, err
+}
+
+// handOverTo ends a transfer, which is locked, with its effect. The team that it is to is called
+// name; "" for none.
+func handOverTo(
+	ctx context.Context, q *db.Queries, by identity.Caller, req interface {
+		proto.Message
+		GetReason() string
+	}, t dbsql.Transfer, name string,
+) (*pb.Transfer, error) {
+	row, from, err := owned(ctx, q, t.Kind, t.UUID.String())
+	if err != nil {
+		return nil, err
+	}
+	if err := thawed(ctx, q, from); err != nil {
+		return nil, err
+	}
+	if from.ID != t.FromTeamID {
+		return nil, fault.Precondition("%s %s does not belong any more to the team that gives it", t.Kind, t.UUID)
+	}
+	if t.ApprovedBy == "" && needsApproval(from) {
+		return nil, fault.Precondition("team %q wants a second owner for this by now: have transfer %s declined, and made anew", from.Name, t.ID)
+	}
+	if t, err = q.EndTransfer(ctx, dbsql.EndTransferParams{Accepted: new(true), EndedBy: by.Name, ID: t.ID}); err != nil {
+		return nil, fmt.Errorf("ending a transfer: %w", err)
+	}
+	out := pending(t, from.Name, name)
+	out.State = pb.Transfer_STATE_ACCEPTED
+	reason := cmp.Or(req.GetReason(), t.Reason)
+	return out, give(ctx, q, by, req, row, handOver{from: from.Name, to: t.ToTeamID, toName: name, reason: reason})
 }
 
 // Decline ends a transfer without effect.
@@ -151,40 +181,54 @@ func (c *Claimer) Decline(ctx context.Context, by identity.Caller, req *pb.Decli
 		if err != nil {
 			return err
 		}
-		names := map[uuid.UUID]string{}
-		for _, id := range []uuid.UUID{t.FromTeamID, t.ToTeamID} {
-			team, err := q.TeamByID(ctx, id)
+		var from, to string
+		for id, name := range map[*uuid.UUID]*string{&t.FromTeamID: &from, t.ToTeamID: &to} {
+			if id == nil {
+				continue
+			}
+			team, err := q.TeamByID(ctx, *id)
 			if err != nil {
 				return fmt.Errorf("looking for a team: %w", err)
 			}
-			names[id] = team.Name
+			*name = team.Name
 		}
 		if t, err = q.EndTransfer(ctx, dbsql.EndTransferParams{Accepted: new(false), EndedBy: by.Name, ID: t.ID}); err != nil {
 			return fmt.Errorf("ending a transfer: %w", err)
 		}
-		out = pending(t, names[t.FromTeamID], names[t.ToTeamID])
+		out = pending(t, from, to)
 		out.State = pb.Transfer_STATE_DECLINED
 		row := dbsql.Resource{Kind: t.Kind, UUID: t.UUID, Name: t.Name}
 		// In the history of the team that owns it, whoever declined.
 		return record(ctx, q, by, req, row, moved{
-			team: &t.FromTeamID, reason: req.GetReason(), before: map[string]string{"transfer_to": names[t.ToTeamID]},
+			team: &t.FromTeamID, reason: req.GetReason(), before: map[string]string{"transfer_to": to},
 		})
 	})
 	return out, err
 }
 
-// Release has a resource belong to nobody.
-func (c *Claimer) Release(ctx context.Context, by identity.Caller, req *pb.ReleaseResourceRequest) error {
+// Release has a resource belong to nobody. Where a second owner has to agree, it answers what
+// waits for one; else nil.
+func (c *Claimer) Release(ctx context.Context, by identity.Caller, req *pb.ReleaseResourceRequest) (*pb.Transfer, error) {
 	if err := c.kinds.Ownable(req.GetKind()); err != nil {
-		return err
+		return nil, err
 	}
-	return c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
+	var out *pb.Transfer
+	err := c.store.Tx(ctx, db.Durable, func(q *db.Queries) error {
 		row, from, err := owned(ctx, q, req.GetKind(), req.GetUuid())
 		if err != nil {
 			return err
 		}
-		return give(ctx, q, by, req, row, handOver{from: from.Name, reason: req.GetReason()})
+		if !needsApproval(from) {
+			return give(ctx, q, by, req, row, handOver{from: from.Name, reason: req.GetReason()})
+		}
+		made, err := offer(ctx, q, by, row, from, nil, req.GetReason())
+		if err != nil {
+			return err
+		}
+		out = pending(made, from.Name, "")
+		return record(ctx, q, by, req, row, moved{team: &from.ID, reason: req.GetReason(), after: map[string]string{"transfer_to": ""}})
 	})
+	return out, err
 }
 
 // open is a transfer from or to the team that the caller acts for, locked, which has not ended.

@@ -1,6 +1,7 @@
 package resource_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/uuid"
@@ -61,7 +62,7 @@ func TestNothingIsGivenWhileAChangeOfItWaits(t *testing.T) {
 				if err := accept(); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
 					t.Errorf("it was given with a change under way: %v", err)
 				}
-				err = o.claimer.Release(t.Context(), rita, &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id})
+				_, err = o.claimer.Release(t.Context(), rita, &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id})
 				if fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
 					t.Errorf("it was released with a change under way: %v", err)
 				}
@@ -77,14 +78,32 @@ func TestNothingIsGivenWhileAChangeOfItWaits(t *testing.T) {
 // Nobody is their own second owner: not with a service that they made, nor under another issuer.
 func TestNobodyApprovesTheirOwnTransfer(t *testing.T) {
 	t.Parallel()
-	o := newOwnership(t)
-	o.exec(t, "UPDATE teams SET approvals = '{TRANSFER_RESOURCE}' WHERE id = $1", o.red)
-	rita := owner("rita@example.com", "red", o.red)
-	rita.PrincipalID = uuid.New()
-	given, err := o.claimer.Transfer(t.Context(), rita, &pb.TransferResourceRequest{Kind: "agent", Uuid: o.agent(t, "refunds", &o.red), ToTeam: "blue"})
-	if err != nil || given.GetState() != pb.Transfer_STATE_PENDING_APPROVAL {
-		t.Fatalf("given as %v, %v", given, err)
+	for name, give := range map[string]func(*ownership, context.Context, identity.Caller, string) (*pb.Transfer, error){
+		"to a team": func(o *ownership, ctx context.Context, by identity.Caller, id string) (*pb.Transfer, error) {
+			return o.claimer.Transfer(ctx, by, &pb.TransferResourceRequest{Kind: "agent", Uuid: id, ToTeam: "blue"})
+		},
+		"to nobody": func(o *ownership, ctx context.Context, by identity.Caller, id string) (*pb.Transfer, error) {
+			return o.claimer.Release(ctx, by, &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOwnership(t)
+			o.exec(t, "UPDATE teams SET approvals = '{TRANSFER_RESOURCE}' WHERE id = $1", o.red)
+			rita := owner("rita@example.com", "red", o.red)
+			rita.PrincipalID = uuid.New()
+			given, err := give(o, t.Context(), rita, o.agent(t, "refunds", &o.red))
+			if err != nil || given.GetState() != pb.Transfer_STATE_PENDING_APPROVAL {
+				t.Fatalf("given as %v, %v", given, err)
+			}
+			o.wantsAnotherHand(t, rita, given)
+		})
 	}
+}
+
+// wantsAnotherHand has those approve a transfer of rita's who may be rita, and then somebody else.
+func (o *ownership) wantsAnotherHand(t *testing.T, rita identity.Caller, given *pb.Transfer) {
+	t.Helper()
 	made := func(by, service uuid.UUID) {
 		o.exec(t, `INSERT INTO audit_events (id, actor, principal_id, action, method, resource_kind, parent_kind, parent_uuid, outcome, origin)
 			VALUES (gen_random_uuid(), 'x', $1, 'REVEAL', 'agentsvc.v1.TeamService.CreateServiceToken', 'service_token', 'principal', $2, 'SUCCEEDED', 'API')`, by, service)

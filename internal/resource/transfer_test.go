@@ -159,10 +159,10 @@ func TestAnAdministratorGivesAtOnceAndReleases(t *testing.T) {
 	if err != nil || given.GetState() != pb.Transfer_STATE_ACCEPTED {
 		t.Fatalf("given as %v, %v", given, err)
 	}
-	if err := o.claimer.Release(t.Context(), admin(), &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id, Reason: "nobody wants it"}); err != nil {
+	if _, err := o.claimer.Release(t.Context(), admin(), &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id, Reason: "nobody wants it"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.claimer.Release(t.Context(), admin(), &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id}); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
+	if _, err := o.claimer.Release(t.Context(), admin(), &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id}); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
 		t.Errorf("released twice: %v", err)
 	}
 	if _, err := o.claimer.Claim(t.Context(), admin(), &pb.ClaimResourceRequest{Kind: "agent", Uuid: id, Team: "red", Reason: "back"}); err != nil {

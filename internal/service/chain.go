@@ -46,7 +46,8 @@ func chain(streams context.Context, cfg Config, checks []requestCheck) ([]connec
 		{"turns every error of the stages below into what its caller may see, and logs it once", &errorStage{log: cfg.Log}},
 		{"turns a panic into an error, which the stage above treats like any other", &recoverStage{log: cfg.Log}},
 		{"ends streams when the process stops, with an error that the stages above present", &streamStage{open: streams}},
-		{"lets only readable, valid, allowed requests through to the handlers", &checkStage{checks: checks}},
+		{"lets only readable, valid, allowed requests through to the handlers, and ends streams that are not allowed any more",
+			&checkStage{checks: checks, rights: Rights{Authenticator: cfg.Authenticator, Guard: cfg.Guard}}},
 	}
 	interceptors := make([]connect.Interceptor, 0, len(stages))
 	for _, stage := range stages {

@@ -18,8 +18,12 @@ import (
 
 // checkStage runs the checks on every request. That of a server stream is received
 // here and handed on, so that the handler finds the same context as that of a
-// unary call. There are no streams of requests in the API, and none gets through.
-type checkStage struct{ checks []requestCheck }
+// unary call; it goes on for as long as its caller may. There are no streams of requests in
+// the API, and none gets through.
+type checkStage struct {
+	checks []requestCheck
+	rights Rights
+}
 
 func (s *checkStage) run(ctx context.Context, spec connect.Spec, message any) (context.Context, error) {
 	req, ok := message.(proto.Message)
@@ -70,7 +74,10 @@ func (s *checkStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 		if err != nil {
 			return err
 		}
-		return next(ctx, &received{StreamingHandlerConn: conn, req: req})
+		ctx, release := s.rights.while(ctx, m, req)
+		defer release()
+		ended := func() error { return context.Cause(ctx) }
+		return whyEnded(ctx, next(ctx, &received{StreamingHandlerConn: conn, req: req, ended: ended}))
 	}
 }
 
@@ -78,7 +85,17 @@ func (s *checkStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 type received struct {
 	connect.StreamingHandlerConn
 
-	req proto.Message // nil once handed on
+	req   proto.Message // nil once handed on
+	ended func() error  // why nothing is sent any more; nil if it is
+}
+
+// Send implements [connect.StreamingHandlerConn]. What a handler has ready when its stream has
+// ended stays here.
+func (r *received) Send(message any) error {
+	if err := r.ended(); err != nil {
+		return err
+	}
+	return r.StreamingHandlerConn.Send(message)
 }
 
 // Receive implements [connect.StreamingHandlerConn].

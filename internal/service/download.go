@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/proto"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/audit"
@@ -41,6 +40,7 @@ type Exporter interface {
 type downloads struct {
 	exporter Exporter
 	checks   []requestCheck
+	rights   Rights
 	log      *slog.Logger
 	open     context.Context //nolint:containedctx // the life of all streams, which no call's context knows
 	writer   *connect.ErrorWriter
@@ -92,10 +92,18 @@ func (d *downloads) exportTo(r *http.Request, out *download, formats map[string]
 	ctx, release := whileOpen(r.Context(), d.open)
 	defer release()
 	req := &pb.ExportAuditEventsRequest{Filter: filter, Format: format}
-	if ctx, err = d.check(ctx, req); err != nil {
-		return err
+	method := methods.API().ByRequest(req)
+	for _, c := range d.checks { // as the chain does with an RPC
+		if ctx, err = c.check(ctx, method, req); err != nil {
+			return err
+		}
 	}
+	ctx, forget := d.rights.while(ctx, method, req)
+	defer forget()
 	err = d.exporter.Export(ctx, caller(ctx), req, func(piece *pb.ExportAuditEventsResponse) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if end := piece.GetEnd(); end != nil {
 			return out.end(end)
 		}
@@ -103,18 +111,6 @@ func (d *downloads) exportTo(r *http.Request, out *download, formats map[string]
 		return err
 	})
 	return whyEnded(ctx, err)
-}
-
-// check does with a request what the chain does with that of an RPC.
-func (d *downloads) check(ctx context.Context, req proto.Message) (context.Context, error) {
-	method := methods.API().ByRequest(req)
-	for _, c := range d.checks {
-		var err error
-		if ctx, err = c.check(ctx, method, req); err != nil {
-			return ctx, err
-		}
-	}
-	return ctx, nil
 }
 
 func (d *downloads) fail(r *http.Request, err error) {

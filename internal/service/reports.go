@@ -103,7 +103,8 @@ func (s *Resources) ListTransfers(ctx context.Context, req *pb.ListTransfersRequ
 
 // ReleaseResource has a resource belong to nobody.
 func (s *Resources) ReleaseResource(ctx context.Context, req *pb.ReleaseResourceRequest) (*pb.ReleaseResourceResponse, error) {
-	return answer(&pb.ReleaseResourceResponse{}, s.Claimer.Release(ctx, caller(ctx), req))
+	transfer, err := s.Claimer.Release(ctx, caller(ctx), req)
+	return answer(&pb.ReleaseResourceResponse{Transfer: transfer}, err)
 }
 
 // ListResourceOwners answers who has owned a resource.

@@ -176,7 +176,7 @@ func (s *Server) mountAPI(mux *http.ServeMux) error {
 		mount(service.mount(options...))
 	}
 	if s.cfg.Exporter != nil {
-		d := &downloads{exporter: s.cfg.Exporter, checks: checks, log: s.cfg.Log, open: s.streams, writer: writer}
+		d := &downloads{exporter: s.cfg.Exporter, checks: checks, rights: rights, log: s.cfg.Log, open: s.streams, writer: writer}
 		for path, handler := range d.handlers() {
 			mux.Handle("GET "+path, identify(rights, s.cfg.Log, limits.wrap(handler, writer), options...))
 		}

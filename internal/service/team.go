@@ -12,7 +12,11 @@ import (
 )
 
 // Teams is TeamService.
-type Teams struct{ Registry *team.Registry }
+type Teams struct {
+	Registry *team.Registry
+	// Guard is told of freezes.
+	Guard *access.Guard
+}
 
 var _ agentsvcv1connect.TeamServiceHandler = (*Teams)(nil)
 
@@ -101,10 +105,13 @@ func (s *Teams) RevokeServiceToken(ctx context.Context, req *pb.RevokeServiceTok
 // Freeze keeps everybody from changing something.
 func (s *Teams) Freeze(ctx context.Context, req *pb.FreezeRequest) (*pb.FreezeResponse, error) {
 	freeze, err := s.Registry.Freeze(ctx, caller(ctx), req)
+	s.Guard.ForgetFreezes() // also after an error, with which it may have been committed
 	return answer(&pb.FreezeResponse{Freeze: freeze}, err)
 }
 
 // Unfreeze ends that.
 func (s *Teams) Unfreeze(ctx context.Context, req *pb.UnfreezeRequest) (*pb.UnfreezeResponse, error) {
-	return answer(&pb.UnfreezeResponse{}, s.Registry.Unfreeze(ctx, caller(ctx), req))
+	err := s.Registry.Unfreeze(ctx, caller(ctx), req)
+	s.Guard.ForgetFreezes()
+	return answer(&pb.UnfreezeResponse{}, err)
 }

@@ -188,6 +188,38 @@ func TestTheLastOwnerStays(t *testing.T) {
 	}
 }
 
+// A service that is the last owner cannot be made less by a token with a lower role.
+func TestTheLastOwnerStaysWithAnotherToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.make(t, "blue")
+	create := func(role pb.Role) error {
+		_, err := w.teams.CreateToken(t.Context(), admin(), &pb.CreateServiceTokenRequest{
+			Team: "blue", Service: "keeper", Role: role, Lifetime: durationpb.New(time.Hour),
+		})
+		return err
+	}
+	if err := create(pb.Role_ROLE_OWNER); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, create(pb.Role_ROLE_VIEWER), pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
+	refused(t, create(pb.Role_ROLE_OPERATOR), pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
+	if err := create(pb.Role_ROLE_OWNER); err != nil {
+		t.Errorf("it cannot have another token as what it is: %v", err)
+	}
+	owners, tokens := "SELECT count(*) FROM memberships WHERE role = 'OWNER'", "SELECT count(*) FROM service_tokens"
+	if a, b := w.count(t, owners), w.count(t, tokens); a != 1 || b != 2 {
+		t.Errorf("%d owners with %d tokens, want one with the two that were not refused", a, b)
+	}
+	other := w.person(t, "one@example.com")
+	if _, err := w.teams.SetMember(t.Context(), admin(), &pb.SetMemberRequest{Team: "blue", Member: other, Role: pb.Role_ROLE_OWNER}); err != nil {
+		t.Fatal(err)
+	}
+	if err := create(pb.Role_ROLE_VIEWER); err != nil {
+		t.Errorf("beside another owner it cannot be made less: %v", err)
+	}
+}
+
 func TestTokensOfATeamsServices(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -28,7 +28,7 @@ func (r *Registry) CreateToken(
 		if err != nil {
 			return err
 		}
-		if err := mayMakeTokens(ctx, q, in, req.GetService()); err != nil {
+		if err := mayMakeTokens(ctx, q, in, req.GetService(), req.GetRole()); err != nil {
 			return err
 		}
 		made, err := identity.CreateToken(ctx, q, identity.TokenSpec{
@@ -57,8 +57,9 @@ func (r *Registry) CreateToken(
 }
 
 // mayMakeTokens refuses tokens for a service that is not the team's alone: with one, its
-// owners could do in other teams what the service may do there.
-func mayMakeTokens(ctx context.Context, q *db.Queries, in dbsql.Team, service string) error {
+// owners could do in other teams what the service may do there. As the role that comes with a token
+// is the service's from then on, it must not be a lower one for the last owner.
+func mayMakeTokens(ctx context.Context, q *db.Queries, in dbsql.Team, service string, role pb.Role) error {
 	maker, err := q.ServiceMaker(ctx, dbsql.ServiceMakerParams{TeamID: in.ID, Service: service})
 	if db.NoRows(err) {
 		return nil
@@ -68,13 +69,17 @@ func mayMakeTokens(ctx context.Context, q *db.Queries, in dbsql.Team, service st
 	}
 	theirs := maker.TeamID != nil && *maker.TeamID == in.ID
 	// One that was made on the command line is the team's if it is in no other.
-	unclaimed := maker.TeamID == nil && maker.Here && maker.Elsewhere == 0
+	unclaimed := maker.TeamID == nil && maker.Role != "" && maker.Elsewhere == 0
 	// A platform role is an administrator's to hand out, also where the service was the team's before.
 	// With one that may act for others, a team's owners could write other people's names into the history.
-	if (theirs || unclaimed) && !maker.Platform && !maker.MayActForOthers {
-		return nil
+	if !theirs && !unclaimed || maker.Platform || maker.MayActForOthers {
+		return fault.Precondition("the name %q is taken by a service that is not team %q's alone: choose another, or ask an administrator",
+			service, in.Name)
 	}
-	return fault.Precondition("the name %q is taken by a service that is not team %q's alone: choose another, or ask an administrator", service, in.Name)
+	if maker.Role == ownerRole && role != pb.Role_ROLE_OWNER {
+		return notTheLast(ctx, q, in, dbsql.PrincipalsCalledRow{ID: maker.ID, Name: service})
+	}
+	return nil
 }
 
 // Tokens answers a page of the tokens of a team's services.

@@ -280,7 +280,8 @@ const (
 	ApprovalRule_APPROVAL_RULE_ROLL_BACK_AGENT ApprovalRule = 2
 	// Making an agent's deployment public.
 	ApprovalRule_APPROVAL_RULE_MAKE_AGENT_PUBLIC ApprovalRule = 3
-	// Giving a resource to another team.
+	// Giving a resource to another team, or to none. It goes with each of the others: what is not the team's any more is
+	// not held against its rules.
 	ApprovalRule_APPROVAL_RULE_TRANSFER_RESOURCE ApprovalRule = 4
 	// Making a key, or another secret for one, which is shown.
 	ApprovalRule_APPROVAL_RULE_REVEAL_KEY ApprovalRule = 5

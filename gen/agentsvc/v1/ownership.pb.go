@@ -30,13 +30,13 @@ const (
 	Transfer_STATE_UNSPECIFIED Transfer_State = 0
 	// It waits for an owner of the other team.
 	Transfer_STATE_PENDING Transfer_State = 1
-	// The resource is the other team's.
+	// The resource is the other team's, or nobody's.
 	Transfer_STATE_ACCEPTED Transfer_State = 2
 	// An owner of either team ended it.
 	Transfer_STATE_DECLINED Transfer_State = 3
 	// Nobody accepted it within a week.
 	Transfer_STATE_EXPIRED Transfer_State = 4
-	// It waits for a second owner of the team that gives it, before the other team may accept it.
+	// It waits for a second owner of the team that gives it, before the other team may accept it or it is released.
 	Transfer_STATE_PENDING_APPROVAL Transfer_State = 5
 )
 
@@ -87,7 +87,7 @@ func (Transfer_State) EnumDescriptor() ([]byte, []int) {
 	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{0, 0}
 }
 
-// Transfer is a resource on its way from one team to another.
+// Transfer is a resource on its way from one team to another, or to none.
 type Transfer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unique id.
@@ -101,7 +101,7 @@ type Transfer struct {
 	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	// Name of the team that gives it.
 	FromTeam string `protobuf:"bytes,6,opt,name=from_team,json=fromTeam,proto3" json:"from_team,omitempty"`
-	// Name of the team that it is given to.
+	// Name of the team that it is given to; empty for none.
 	ToTeam string `protobuf:"bytes,7,opt,name=to_team,json=toTeam,proto3" json:"to_team,omitempty"`
 	// Who asked for it.
 	RequestedBy string `protobuf:"bytes,8,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
@@ -957,7 +957,9 @@ func (x *ReleaseResourceRequest) GetReason() string {
 }
 
 type ReleaseResourceResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What waits for a second owner; absent if the resource is released.
+	Transfer      *Transfer `protobuf:"bytes,1,opt,name=transfer,proto3" json:"transfer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -990,6 +992,13 @@ func (x *ReleaseResourceResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ReleaseResourceResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResourceResponse) Descriptor() ([]byte, []int) {
 	return file_agentsvc_v1_ownership_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ReleaseResourceResponse) GetTransfer() *Transfer {
+	if x != nil {
+		return x.Transfer
+	}
+	return nil
 }
 
 type ListResourceOwnersRequest struct {
@@ -1169,8 +1178,9 @@ const file_agentsvc_v1_ownership_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tB\xdb\x01\xbaH\xd7\x01r\xd4\x01R\x05agentR\ranthropic_keyR\fcustom_modelR\x12evaluation_datasetR\x11evaluation_metricR\x14evaluation_test_caseR\x0eknowledge_baseR\rmodel_api_keyR\x17model_evaluation_presetR\x14model_evaluation_runR\fmodel_routerR\n" +
 	"openai_keyR\tworkspaceR\x04kind\x12\x1c\n" +
 	"\x04uuid\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x04uuid\x12 \n" +
-	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"\x19\n" +
-	"\x17ReleaseResourceResponse\"\xac\x02\n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"L\n" +
+	"\x17ReleaseResourceResponse\x121\n" +
+	"\btransfer\x18\x01 \x01(\v2\x15.agentsvc.v1.TransferR\btransfer\"\xac\x02\n" +
 	"\x19ListResourceOwnersRequest\x12\xf0\x01\n" +
 	"\x04kind\x18\x01 \x01(\tB\xdb\x01\xbaH\xd7\x01r\xd4\x01R\x05agentR\ranthropic_keyR\fcustom_modelR\x12evaluation_datasetR\x11evaluation_metricR\x14evaluation_test_caseR\x0eknowledge_baseR\rmodel_api_keyR\x17model_evaluation_presetR\x14model_evaluation_runR\fmodel_routerR\n" +
 	"openai_keyR\tworkspaceR\x04kind\x12\x1c\n" +
@@ -1224,12 +1234,13 @@ var file_agentsvc_v1_ownership_proto_depIdxs = []int32{
 	1,  // 8: agentsvc.v1.ApproveTransferResponse.transfer:type_name -> agentsvc.v1.Transfer
 	1,  // 9: agentsvc.v1.DeclineTransferResponse.transfer:type_name -> agentsvc.v1.Transfer
 	1,  // 10: agentsvc.v1.ListTransfersResponse.transfers:type_name -> agentsvc.v1.Transfer
-	2,  // 11: agentsvc.v1.ListResourceOwnersResponse.owners:type_name -> agentsvc.v1.ResourceOwner
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	1,  // 11: agentsvc.v1.ReleaseResourceResponse.transfer:type_name -> agentsvc.v1.Transfer
+	2,  // 12: agentsvc.v1.ListResourceOwnersResponse.owners:type_name -> agentsvc.v1.ResourceOwner
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_agentsvc_v1_ownership_proto_init() }

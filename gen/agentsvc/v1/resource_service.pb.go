@@ -445,7 +445,7 @@ const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\x04team\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04team\x12 \n" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"J\n" +
 	"\x15ClaimResourceResponse\x121\n" +
-	"\bresource\x18\x01 \x01(\v2\x15.agentsvc.v1.ResourceR\bresource2\xa0\b\n" +
+	"\bresource\x18\x01 \x01(\v2\x15.agentsvc.v1.ResourceR\bresource2\xa2\b\n" +
 	"\x0fResourceService\x12c\n" +
 	"\rListResources\x12!.agentsvc.v1.ListResourcesRequest\x1a\".agentsvc.v1.ListResourcesResponse\"\v\xa2\xbb\x18\x04\b\x01\x18\x01\x90\x02\x01\x12`\n" +
 	"\rClaimResource\x12!.agentsvc.v1.ClaimResourceRequest\x1a\".agentsvc.v1.ClaimResourceResponse\"\b\xa2\xbb\x18\x04\b\x05\x18\x03\x12y\n" +
@@ -457,8 +457,8 @@ const file_agentsvc_v1_resource_service_proto_rawDesc = "" +
 	"\x0fDeclineTransfer\x12#.agentsvc.v1.DeclineTransferRequest\x1a$.agentsvc.v1.DeclineTransferResponse\"\x18\xa2\xbb\x18\x14\b\x05\x12\x0e\n" +
 	"\x04team\x12\x04team\x18\x03h\x01\x12q\n" +
 	"\rListTransfers\x12!.agentsvc.v1.ListTransfersRequest\x1a\".agentsvc.v1.ListTransfersResponse\"\x19\xa2\xbb\x18\x12\b\x01\x12\x0e\n" +
-	"\x04team\x12\x04team\x18\x01\x90\x02\x01\x12t\n" +
-	"\x0fReleaseResource\x12#.agentsvc.v1.ReleaseResourceRequest\x1a$.agentsvc.v1.ReleaseResourceResponse\"\x16\xa2\xbb\x18\x12\b\x05\x12\x0e\x12\x04uuid\x18\x03R\x04kind\x12\x80\x01\n" +
+	"\x04team\x12\x04team\x18\x01\x90\x02\x01\x12v\n" +
+	"\x0fReleaseResource\x12#.agentsvc.v1.ReleaseResourceRequest\x1a$.agentsvc.v1.ReleaseResourceResponse\"\x18\xa2\xbb\x18\x14\b\x05\x12\x0e\x12\x04uuid\x18\x03R\x04kindp\x04\x12\x80\x01\n" +
 	"\x12ListResourceOwners\x12&.agentsvc.v1.ListResourceOwnersRequest\x1a'.agentsvc.v1.ListResourceOwnersResponse\"\x19\xa2\xbb\x18\x12\b\x01\x12\x0e\x12\x04uuid\x18\x01R\x04kind\x90\x02\x01B9Z7github.com/agentsvc/agentsvc/gen/agentsvc/v1;agentsvcv1b\x06proto3"
 
 var (

@@ -587,7 +587,7 @@ type Transfer struct {
 	UUID          uuid.UUID
 	Name          string
 	FromTeamID    uuid.UUID
-	ToTeamID      uuid.UUID
+	ToTeamID      *uuid.UUID
 	Actor         string
 	Reason        string
 	CreatedAt     time.Time

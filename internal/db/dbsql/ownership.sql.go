@@ -110,7 +110,7 @@ type InsertTransferParams struct {
 	UUID          uuid.UUID
 	Name          string
 	FromTeamID    uuid.UUID
-	ToTeamID      uuid.UUID
+	ToTeamID      *uuid.UUID
 	Actor         string
 	PrincipalID   *uuid.UUID
 	Reason        string

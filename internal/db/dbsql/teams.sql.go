@@ -293,7 +293,7 @@ func (q *Queries) PrincipalsCalled(ctx context.Context, called string) ([]Princi
 const serviceMaker = `-- name: ServiceMaker :one
 SELECT p.id, p.team_id, (p.platform_role IS NOT NULL)::boolean AS platform, p.may_act_for_others,
        (SELECT count(*) FROM memberships m WHERE m.principal_id = p.id AND m.team_id <> $1) AS elsewhere,
-       EXISTS (SELECT FROM memberships m WHERE m.principal_id = p.id AND m.team_id = $1)::boolean AS here
+       coalesce((SELECT m.role FROM memberships m WHERE m.principal_id = p.id AND m.team_id = $1), '')::text AS role
   FROM principals p
  WHERE p.issuer = '' AND p.subject = $2
    FOR UPDATE
@@ -310,7 +310,7 @@ type ServiceMakerRow struct {
 	Platform        bool
 	MayActForOthers bool
 	Elsewhere       int64
-	Here            bool
+	Role            string
 }
 
 // The team whose service it is; no row: there is no such service.
@@ -323,7 +323,7 @@ func (q *Queries) ServiceMaker(ctx context.Context, arg ServiceMakerParams) (Ser
 		&i.Platform,
 		&i.MayActForOthers,
 		&i.Elsewhere,
-		&i.Here,
+		&i.Role,
 	)
 	return i, err
 }

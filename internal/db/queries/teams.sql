@@ -51,7 +51,7 @@ DELETE FROM memberships WHERE team_id = @team_id AND principal_id = @principal_i
 -- The team whose service it is; no row: there is no such service.
 SELECT p.id, p.team_id, (p.platform_role IS NOT NULL)::boolean AS platform, p.may_act_for_others,
        (SELECT count(*) FROM memberships m WHERE m.principal_id = p.id AND m.team_id <> @team_id) AS elsewhere,
-       EXISTS (SELECT FROM memberships m WHERE m.principal_id = p.id AND m.team_id = @team_id)::boolean AS here
+       coalesce((SELECT m.role FROM memberships m WHERE m.principal_id = p.id AND m.team_id = @team_id), '')::text AS role
   FROM principals p
  WHERE p.issuer = '' AND p.subject = @service
    FOR UPDATE;

@@ -38,32 +38,36 @@ func (i *issuer) person(token *oidc.IDToken, c claims, now time.Time) (Person, e
 		return Person{}, errors.New("its subject is empty, too long or not printable")
 	}
 	p := Person{Issuer: &i.Issuer, Subject: token.Subject, Groups: c.groups(i.GroupsClaim), Until: until}
-	p.Name, p.Email = c.name(token.Subject, i.URL)
+	p.Email, _ = c["email"].(string)
+	p.Verified = isEmail(p.Email) && c.verified(i.TrustEmail)
+	p.Name = p.Email
+	if !p.Verified {
+		p.Name = c.name(token.Subject, i.URL)
+	}
 	return p, nil
 }
 
-// name is what the history calls a person: their email address, unless the issuer says
-// that nobody has verified it. People choose other names themselves, so those stand with
-// the subject, and none can pass for another's address or for a service.
-func (c claims) name(subject, issuer string) (name string, isEmail bool) {
-	email, _ := c["email"].(string)
-	if email != "" && len(email) <= maxName && email == printable(email) && !strings.ContainsAny(email, " ()") &&
-		strings.Contains(email, "@") && c.verified() {
-		return email, true
-	}
-	own, _ := c["name"].(string)
-	if own = cut(printable(own), maxName); own != "" {
-		return fmt.Sprintf("%s (%s)", own, subject), false
-	}
-	return fmt.Sprintf("%s (%s)", subject, host(issuer)), false
+func isEmail(s string) bool {
+	return s != "" && len(s) <= maxName && s == printable(s) && !strings.ContainsAny(s, " ()") && strings.Contains(s, "@")
 }
 
-// verified says that the issuer does not deny having verified the email address. Not all
-// say, and some say it in a string.
-func (c claims) verified() bool {
+// name is what the history calls a person without a verified address. People choose such
+// names themselves, so they stand with the subject, and none can pass for somebody's address or
+// for a service.
+func (c claims) name(subject, issuer string) string {
+	own, _ := c["name"].(string)
+	if own = cut(printable(own), maxName); own != "" {
+		return fmt.Sprintf("%s (%s)", own, subject)
+	}
+	return fmt.Sprintf("%s (%s)", subject, host(issuer))
+}
+
+// verified says that the issuer has verified the email address. Some say it in a string, and
+// some do not say: then it is as we were told about the issuer.
+func (c claims) verified(otherwise bool) bool {
 	switch said := c["email_verified"].(type) {
 	case nil:
-		return true
+		return otherwise
 	case bool:
 		return said
 	case string:

@@ -37,9 +37,11 @@ type Person struct {
 	// Name is for people to read: a verified email address, or something that cannot be
 	// taken for one.
 	Name string
-	// Email says that it is one.
-	Email  bool
-	Groups []string
+	// Email is the address that the token has; "" for none. Unless it is Verified, the person
+	// may have chosen it, and it is nobody's name.
+	Email    string
+	Verified bool
+	Groups   []string
 	// Until is when the token is no longer good, the skew included.
 	Until time.Time
 }

@@ -107,32 +107,39 @@ func TestATokenSpeaksForItsPerson(t *testing.T) {
 		name   string
 		groups []string
 	}{
-		"email":                    {map[string]any{"email": "paula@payments.example"}, "paula@payments.example", nil},
-		"email, verified":          {map[string]any{"email": "p@p.example", "email_verified": true}, "p@p.example", nil},
-		"email, verified in words": {map[string]any{"email": "p@p.example", "email_verified": "true"}, "p@p.example", nil},
+		"email of which nothing is said": {map[string]any{"email": "ceo@p.example", "name": "Paula"}, "Paula (paula)", nil},
+		"email, verified":                {map[string]any{"email": "p@p.example", "email_verified": true}, "p@p.example", nil},
+		"email, verified in words":       {map[string]any{"email": "p@p.example", "email_verified": "true"}, "p@p.example", nil},
 		"email that is not verified": {
 			map[string]any{"email": "ceo@p.example", "email_verified": false, "name": "Paula"}, "Paula (paula)", nil,
 		},
 		"email that is not verified, in words": {map[string]any{"email": "ceo@p.example", "email_verified": "false", "name": "Paula"}, "Paula (paula)", nil},
 		"a name like an email":                 {map[string]any{"name": "ceo@p.example"}, "ceo@p.example (paula)", nil},
-		"an email like a name":                 {map[string]any{"email": "ceo@p.example (boss)"}, "paula (" + s.issuer.URL[len("http://"):] + ")", nil},
-		"groups":                               {map[string]any{"email": "p@p", "groups": []string{"a", "b"}}, "p@p", []string{"a", "b"}},
-		"one group":                            {map[string]any{"email": "p@p", "groups": "a"}, "p@p", []string{"a"}},
-		"groups that are none":                 {map[string]any{"email": "p@p", "groups": []any{1, nil, "a"}}, "p@p", []string{"a"}},
-		"several audiences":                    {map[string]any{"email": "p@p", "aud": []string{"other", audience}}, "p@p", nil},
+		"an email like a name":                 {map[string]any{"email": "ceo@p.example (boss)", "email_verified": true}, "paula (" + s.issuer.URL[len("http://"):] + ")", nil},
+		"groups":                               {map[string]any{"email": "p@p", "email_verified": true, "groups": []string{"a", "b"}}, "p@p", []string{"a", "b"}},
+		"one group":                            {map[string]any{"email": "p@p", "email_verified": true, "groups": "a"}, "p@p", []string{"a"}},
+		"groups that are none":                 {map[string]any{"email": "p@p", "email_verified": true, "groups": []any{1, nil, "a"}}, "p@p", []string{"a"}},
+		"several audiences":                    {map[string]any{"email": "p@p", "email_verified": true, "aud": []string{"other", audience}}, "p@p", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := s.issuers.Verify(t.Context(), s.token(t, tc.claims))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Subject != "paula" || got.Issuer.URL != s.issuer.URL || got.Name != tc.name || got.Email != !strings.Contains(tc.name, " ") {
+			if got.Subject != "paula" || got.Issuer.URL != s.issuer.URL || got.Name != tc.name || got.Verified != !strings.Contains(tc.name, " ") {
 				t.Errorf("%+v, want paula called %q", got, tc.name)
 			}
 			if diff := cmp.Diff(tc.groups, got.Groups); diff != "" {
 				t.Errorf("groups (-want +got):\n%s", diff)
 			}
 		})
+	}
+	trusting := s.believe(config.Issuer{URL: s.issuer.URL, Audience: audience, GroupsClaim: "groups", TrustEmail: true})
+	for said, want := range map[any]string{nil: "p@p.example", true: "p@p.example", false: "Paula (paula)", "no": "Paula (paula)", 1: "Paula (paula)"} {
+		got, err := trusting.Verify(t.Context(), s.token(t, map[string]any{"email": "p@p.example", "email_verified": said, "name": "Paula"}))
+		if err != nil || got.Name != want {
+			t.Errorf("of an issuer that verifies all addresses and says %v: %q, %v; want %q", said, got.Name, err, want)
+		}
 	}
 	within := s.believe(config.Issuer{URL: s.issuer.URL, Audience: audience, GroupsClaim: "realm_access.roles"})
 	got, err := within.Verify(t.Context(), s.token(t, map[string]any{"realm_access": map[string]any{"roles": []string{"a"}}}))

@@ -78,6 +78,7 @@ type AuditServiceClient interface {
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
 	// ExportAuditEvents answers all events that the caller may see and a filter lets pass, the oldest first, as they were at
 	// one moment. It ends with a message that has `end`; without one, it is not whole. It can be resumed after any message.
+	// Like every stream it ends within two seconds when its caller's token or roles do: UNAUTHENTICATED or PERMISSION_DENIED.
 	ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest) (*connect.ServerStreamForClient[v1.ExportAuditEventsResponse], error)
 	// SummarizeAuditEvents counts the events that the caller may see.
 	SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error)
@@ -331,6 +332,7 @@ type AuditServiceHandler interface {
 	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
 	// ExportAuditEvents answers all events that the caller may see and a filter lets pass, the oldest first, as they were at
 	// one moment. It ends with a message that has `end`; without one, it is not whole. It can be resumed after any message.
+	// Like every stream it ends within two seconds when its caller's token or roles do: UNAUTHENTICATED or PERMISSION_DENIED.
 	ExportAuditEvents(context.Context, *v1.ExportAuditEventsRequest, *connect.ServerStream[v1.ExportAuditEventsResponse]) error
 	// SummarizeAuditEvents counts the events that the caller may see.
 	SummarizeAuditEvents(context.Context, *v1.SummarizeAuditEventsRequest) (*v1.SummarizeAuditEventsResponse, error)

@@ -71,9 +71,11 @@ type ResourceServiceClient interface {
 	// owner is refused with FAILED_PRECONDITION; claiming it for the same team again changes nothing.
 	ClaimResource(context.Context, *v1.ClaimResourceRequest) (*v1.ClaimResourceResponse, error)
 	// TransferResource gives a resource, with its parts, to another team. If the caller owns that one, too, or is an
-	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it.
+	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it. Where the team that
+	// gives it wants a second owner for anything, it waits for one first, whoever asks: see ApproveTransfer.
 	TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error)
-	// ApproveTransfer is a second owner's word, where the team that gives the resource wants one for transfers.
+	// ApproveTransfer is a second owner's word, where the team that gives the resource wants one for anything: it could be
+	// got round with another team, or with none. The other team may accept the resource then; what is to be released is.
 	ApproveTransfer(context.Context, *v1.ApproveTransferRequest) (*v1.ApproveTransferResponse, error)
 	// AcceptTransfer takes what another team gives. FAILED_PRECONDITION if it is theirs no more, or the transfer has ended.
 	AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error)
@@ -82,7 +84,8 @@ type ResourceServiceClient interface {
 	// ListTransfers answers what was given to a team, and what it gave, the newest first.
 	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
 	// ReleaseResource has a resource, with its parts, belong to no team any more: administrators alone can change it then.
-	// FAILED_PRECONDITION while changes of it are under way, as for a transfer that is done or accepted.
+	// FAILED_PRECONDITION while changes of it are under way, as for a transfer that is done or accepted. Where the team wants
+	// a second owner for anything, it is a transfer to no team, and waits for one: see ApproveTransfer.
 	ReleaseResource(context.Context, *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error)
 	// ListResourceOwners answers who has owned a resource since when, the latest first.
 	ListResourceOwners(context.Context, *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error)
@@ -262,9 +265,11 @@ type ResourceServiceHandler interface {
 	// owner is refused with FAILED_PRECONDITION; claiming it for the same team again changes nothing.
 	ClaimResource(context.Context, *v1.ClaimResourceRequest) (*v1.ClaimResourceResponse, error)
 	// TransferResource gives a resource, with its parts, to another team. If the caller owns that one, too, or is an
-	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it.
+	// administrator, it is done at once; else it waits a week for an owner of the other team to accept it. Where the team that
+	// gives it wants a second owner for anything, it waits for one first, whoever asks: see ApproveTransfer.
 	TransferResource(context.Context, *v1.TransferResourceRequest) (*v1.TransferResourceResponse, error)
-	// ApproveTransfer is a second owner's word, where the team that gives the resource wants one for transfers.
+	// ApproveTransfer is a second owner's word, where the team that gives the resource wants one for anything: it could be
+	// got round with another team, or with none. The other team may accept the resource then; what is to be released is.
 	ApproveTransfer(context.Context, *v1.ApproveTransferRequest) (*v1.ApproveTransferResponse, error)
 	// AcceptTransfer takes what another team gives. FAILED_PRECONDITION if it is theirs no more, or the transfer has ended.
 	AcceptTransfer(context.Context, *v1.AcceptTransferRequest) (*v1.AcceptTransferResponse, error)
@@ -273,7 +278,8 @@ type ResourceServiceHandler interface {
 	// ListTransfers answers what was given to a team, and what it gave, the newest first.
 	ListTransfers(context.Context, *v1.ListTransfersRequest) (*v1.ListTransfersResponse, error)
 	// ReleaseResource has a resource, with its parts, belong to no team any more: administrators alone can change it then.
-	// FAILED_PRECONDITION while changes of it are under way, as for a transfer that is done or accepted.
+	// FAILED_PRECONDITION while changes of it are under way, as for a transfer that is done or accepted. Where the team wants
+	// a second owner for anything, it is a transfer to no team, and waits for one: see ApproveTransfer.
 	ReleaseResource(context.Context, *v1.ReleaseResourceRequest) (*v1.ReleaseResourceResponse, error)
 	// ListResourceOwners answers who has owned a resource since when, the latest first.
 	ListResourceOwners(context.Context, *v1.ListResourceOwnersRequest) (*v1.ListResourceOwnersResponse, error)

@@ -97,7 +97,8 @@ type TeamServiceClient interface {
 	// NOT_FOUND.
 	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
 	// CreateServiceToken makes a token for a service of the team, and the service if it is new. The token is in this
-	// answer alone. A service is the team's that made it first, and no other team makes tokens for it: FAILED_PRECONDITION.
+	// answer alone. A service is the team's that made it first, and no other team makes tokens for it: FAILED_PRECONDITION. So
+	// it is for a role below OWNER if the service is the team's last owner: the role is the service's, not the token's.
 	CreateServiceToken(context.Context, *v1.CreateServiceTokenRequest) (*v1.CreateServiceTokenResponse, error)
 	// ListServiceTokens answers the tokens of the team's services, the newest first, with those that are refused by now.
 	ListServiceTokens(context.Context, *v1.ListServiceTokensRequest) (*v1.ListServiceTokensResponse, error)
@@ -401,7 +402,8 @@ type TeamServiceHandler interface {
 	// NOT_FOUND.
 	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
 	// CreateServiceToken makes a token for a service of the team, and the service if it is new. The token is in this
-	// answer alone. A service is the team's that made it first, and no other team makes tokens for it: FAILED_PRECONDITION.
+	// answer alone. A service is the team's that made it first, and no other team makes tokens for it: FAILED_PRECONDITION. So
+	// it is for a role below OWNER if the service is the team's last owner: the role is the service's, not the token's.
 	CreateServiceToken(context.Context, *v1.CreateServiceTokenRequest) (*v1.CreateServiceTokenResponse, error)
 	// ListServiceTokens answers the tokens of the team's services, the newest first, with those that are refused by now.
 	ListServiceTokens(context.Context, *v1.ListServiceTokensRequest) (*v1.ListServiceTokensResponse, error)
