@@ -147,3 +147,44 @@ func TestChangesSettledTogether(t *testing.T) {
 		})
 	}
 }
+
+// TestTwoFirstLooksAtOnce has an agent that nobody has seen be looked at twice: the one who
+// comes second has read that there is nothing, and waits for the other to store it.
+func TestTwoFirstLooksAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{}, plenty)
+	made, _ := w.elsewhere(&pb.CreateAgentRequest{Name: new("new"), ModelUuid: new(genaisim.ModelLlama)}).(*pb.CreateAgentResponse)
+	id := uuid.MustParse(made.GetAgent().GetUuid())
+	begun := one[time.Time](w, "SELECT clock_timestamp()")
+	look := func(then func()) error {
+		return w.store.Tx(t.Context(), db.Durable, func(q *db.Queries) error {
+			if _, err := w.keep(t.Context(), q, w.kind(agentKind), id, made.GetAgent(), begun); err != nil {
+				return err
+			}
+			then()
+			return nil
+		})
+	}
+	second := make(chan error, 1)
+	if err := look(func() {
+		go func() { second <- look(func() {}) }()
+		waiting, tick := within(t, 20*time.Second), time.NewTicker(5*time.Millisecond)
+		defer tick.Stop()
+		for one[int64](w, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')") == 0 {
+			select {
+			case <-tick.C:
+			case <-waiting.Done():
+				t.Error("the second look waits for nothing")
+				return
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-second; err != nil {
+		t.Fatal(err)
+	}
+	if n := one[int](w, "SELECT count(*) FROM agent_states"); n != 1 {
+		t.Errorf("%d states are told of, of an agent that was as it is", n)
+	}
+}
