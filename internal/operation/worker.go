@@ -103,24 +103,28 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 		if len(claimed) == 0 {
 			<-slots
 		}
-		if wait == 0 {
-			continue
+		if wait != 0 {
+			e.rest(ctx, wait)
 		}
-		var freed <-chan struct{} // nil, and never heard of, while nothing waits for that
-		if wait < 0 {
-			var heldUp bool
-			if wait, heldUp = e.nextWork(ctx); heldUp {
-				freed = e.freed
-			}
+	}
+}
+
+// rest waits until there may be something to claim, for as long as [Engine.claim] said.
+func (e *Engine) rest(ctx context.Context, wait time.Duration) {
+	var freed <-chan struct{} // nil, and never heard of, while nothing waits for that
+	if wait < 0 {
+		var heldUp bool
+		if wait, heldUp = e.nextWork(ctx); heldUp {
+			freed = e.freed
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-e.wake:
-		case <-freed:
-		case <-timer.C:
-		}
-		timer.Stop()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-e.wake:
+	case <-freed:
+	case <-timer.C:
 	}
 }
 
