@@ -56,7 +56,7 @@ func TestWhatComesWhileItsTurnIsSettled(t *testing.T) {
 		b.ended(mustID(t, second))
 	}
 	slices.Sort(waited)
-	if median := waited[len(waited)/2]; median > 120*time.Millisecond {
+	if median := waited[len(waited)/2]; median > 160*time.Millisecond {
 		t.Errorf("the second waited for %s, when it could go: %s", median, waited)
 	}
 }
