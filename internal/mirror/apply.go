@@ -75,7 +75,7 @@ func (m *Mirror) Apply(ctx context.Context, q *db.Queries, changes ...Change) ([
 		return nil, fmt.Errorf("reading what changes are brought into: %w", err)
 	}
 	effects := make([]Effect, len(changes))
-	// What is held first: none of these touches more than its own, as others may.
+	// What is held first: none of these changes what another of them has read, as others may.
 	for _, holds := range []bool{true, false} {
 		for i, c := range changes {
 			if (held[i] != nil) != holds {

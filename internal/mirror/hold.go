@@ -48,21 +48,25 @@ func (s *storing) read(ctx context.Context, q *db.Queries) error {
 
 // hold reads at once what there is of the resources whose bodies the answers to changes show,
 // and locks them in the order of their uuids. What was made, taken away or shown in place of
-// another, and what no answer shows, has nil.
+// another, and what no answer shows, has nil. It is locked with the others of its kind all the
+// same, if it is there: locked later, and after those behind it, it would be out of order.
 func (m *Mirror) hold(ctx context.Context, q *db.Queries, changes []Change) ([]*holding, error) {
 	all := make([]*holding, len(changes))
 	beside := m.besides(changes)
 	for _, k := range m.kinds {
 		s := shownOf{kind: k, bodies: map[uuid.UUID]proto.Message{}, held: map[uuid.UUID]*holding{}, beside: beside}
+		var others []uuid.UUID
 		for i, c := range changes {
 			if id, body := m.replaces(c, k); body != nil {
 				all[i] = s.add(id, body, c)
+			} else if at, id := m.named(c); at == k {
+				others = append(others, id)
 			}
 		}
 		if len(s.ids) == 0 {
 			continue
 		}
-		if err := m.lockAll(ctx, q, s); err != nil {
+		if err := m.lockAll(ctx, q, s, others); err != nil {
 			return nil, err
 		}
 		if err := m.judge(ctx, q, s); err != nil {
@@ -136,13 +140,15 @@ func (s *shownOf) add(id uuid.UUID, body proto.Message, c Change) *holding {
 	return h
 }
 
-func (m *Mirror) lockAll(ctx context.Context, q *db.Queries, s shownOf) error {
-	rows, err := q.LockResources(ctx, dbsql.LockResourcesParams{Kind: s.kind.name, Uuids: s.ids})
+func (m *Mirror) lockAll(ctx context.Context, q *db.Queries, s shownOf, others []uuid.UUID) error {
+	rows, err := q.LockResources(ctx, dbsql.LockResourcesParams{Kind: s.kind.name, Uuids: slices.Concat(s.ids, others)})
 	if err != nil {
 		return fmt.Errorf("locking resources of kind %s: %w", s.kind.name, err)
 	}
 	for i := range rows {
-		s.held[rows[i].UUID].row = &rows[i]
+		if h := s.held[rows[i].UUID]; h != nil {
+			h.row = &rows[i]
+		}
 	}
 	return nil
 }

@@ -145,19 +145,31 @@ func TestAReferenceToAKindNeverListed(t *testing.T) {
 // TestAKindThatMayNotBeListed keeps nobody from what is not of it.
 func TestAKindThatMayNotBeListed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, genaisim.Config{}, plenty)
-	caller := operator(w.payer)
-	req := &pb.CreateAgentRequest{Name: new("x"), ModelUuid: new(genaisim.ModelLlama)}
-	for status, want := range map[int]pb.ErrorReason{
-		503: pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, 403: pb.ErrorReason_ERROR_REASON_UNSPECIFIED,
+	const someModel = "7f000000-0000-4000-8000-000000000001"
+	for name, tc := range map[string]struct {
+		status int
+		model  string
+		want   pb.ErrorReason
+	}{
+		"the vendor is away":              {503, genaisim.ModelLlama, pb.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE},
+		"it forbids, of another kind":     {403, genaisim.ModelLlama, pb.ErrorReason_ERROR_REASON_UNSPECIFIED},
+		"it forbids, of that, maybe":      {403, someModel, pb.ErrorReason_ERROR_REASON_UNSPECIFIED},
+		"all may be listed, and has none": {0, someModel, pb.ErrorReason_ERROR_REASON_NOT_FOUND},
 	} {
-		if err := w.sim.SetFaults([]genaisim.Fault{{Method: "GET", Path: "/v2/gen-ai/custom_models", Status: status}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.may(caller, req); want != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
-			requireReason(t, want, err)
-		} else if err != nil {
-			t.Errorf("%d: %v", status, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, genaisim.Config{}, plenty)
+			if tc.status != 0 {
+				if err := w.sim.SetFaults([]genaisim.Fault{{Method: "GET", Path: "/v2/gen-ai/custom_models", Status: tc.status}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := w.may(operator(w.payer), &pb.CreateAgentRequest{Name: new("x"), ModelUuid: &tc.model})
+			if tc.want != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
+				requireReason(t, tc.want, err)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -126,7 +126,7 @@ func (m *Mirror) Knows(ctx context.Context, caller identity.Caller, name string)
 	if err == nil && synced == nil {
 		_, err = m.listFresh(ctx, caller, k, nil)
 	}
-	return true, err
+	return err == nil, err
 }
 
 // Ownable says whether a resource of a kind can be given to a team by itself; if not,

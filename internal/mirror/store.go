@@ -192,7 +192,8 @@ type writing struct {
 	team *uuid.UUID
 	// summary is the vendor's own, or nil: then it is made of the body.
 	summary proto.Message
-	known   known
+	// known is what there is besides the row, if it was read already.
+	known known
 }
 
 // write replaces the body of a row, which is locked or does not exist, and whatever
@@ -233,6 +234,9 @@ func (m *Mirror) write(ctx context.Context, q *db.Queries, k *kind, row *dbsql.R
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("storing %s %s: %w", k.name, w.id, err)
+	}
+	if row == nil && !created {
+		w.known = known{} // another was quicker, and has stored more than the row
 	}
 	if w.team != nil {
 		// A listing may have been faster with its parts, when it had no owner yet.

@@ -145,6 +145,9 @@ type Engine struct {
 	watchers    *watchers
 	// wake tells the dispatcher that there may be work; it holds one hint.
 	wake chan struct{}
+	// freed tells the dispatcher that a change has ended, for which others may have waited; it
+	// holds one hint, and is heard of only while something waits for that.
+	freed chan struct{}
 	// self is before what this engine tells others, as it comes back to it and is no news.
 	self string
 	// told collects what other replicas should hear of.
@@ -167,6 +170,7 @@ func New(cfg Config) (*Engine, error) {
 		waiters:  newWaiters(),
 		watchers: newWatchers(),
 		wake:     make(chan struct{}, 1),
+		freed:    make(chan struct{}, 1),
 		self:     from + uuid.NewString(),
 		told:     make(chan string, 1024),
 	}

@@ -349,6 +349,7 @@ func (a *attempt) giveBack(ctx context.Context) {
 	}
 	ctx, cancel := brief(context.WithoutCancel(ctx))
 	defer cancel()
+	defer a.engine.wakeDispatcher() // another may go with it
 	if err := a.engine.Budget.Return(ctx, *a.granted); err != nil {
 		a.engine.Log.InfoContext(ctx, "a call that was not made counts until it is forgotten", slog.Any("error", err))
 	}

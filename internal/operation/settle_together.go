@@ -26,8 +26,6 @@ type settlement struct {
 	apply bool
 	// row is the operation as it will be.
 	row dbsql.Operation
-	// followed says that another operation waited for the end of this one.
-	followed bool
 	// begun is set by whoever is first: the commit that takes it, or its worker who has to go.
 	begun atomic.Bool
 	// done has room for what came of it.
@@ -98,9 +96,6 @@ func (e *Engine) settleOrSingle(ctx context.Context, ends []*settlement, p pace)
 				delete(batches, *id) // it ends once
 			}
 			e.ended(row, batch)
-			if s.followed {
-				e.wakeDispatcher()
-			}
 			s.done <- nil
 		}
 	}
@@ -213,7 +208,6 @@ func endAll(ctx context.Context, q *db.Queries, ends []*settlement) ([]*settleme
 		s := byLease[*row.Lease]
 		s.row.FinishedAt, s.row.Attempts, s.row.SentAt, s.row.MissedAt = row.FinishedAt, row.Attempts, row.SentAt, row.MissedAt
 		s.row.SealedRequest, s.row.LeasedBy, s.row.LeaseExpiresAt = nil, nil, nil
-		s.followed = row.Followed
 		held = append(held, s)
 	}
 	slices.SortFunc(held, func(a, b *settlement) int { return cmp.Compare(a.row.OrderKey, b.row.OrderKey) })

@@ -121,9 +121,13 @@ func (w *watchers) wakeNamed(name string) {
 	}
 }
 
-// ended tells everybody who waits that an operation has ended, and with it the batch that
-// it was the last of, unless that is nil.
+// ended tells everybody who waits that an operation has ended, what waits in the queue behind
+// it included, and with it the batch that it was the last of, unless that is nil.
 func (e *Engine) ended(row dbsql.Operation, batch *dbsql.Operation) {
+	select {
+	case e.freed <- struct{}{}:
+	default: // a hint is waiting already
+	}
 	e.waiters.ended(row.ID, &row)
 	e.watchers.wake(row.ID)
 	e.tell(row.ID.String())

@@ -19,7 +19,7 @@ const (
 	// abandonedEvery is how often abandoned operations are looked for.
 	abandonedEvery = 100 * time.Millisecond
 	// heldUpPoll is how soon it is noticed that what was held up may go, when that had no hint:
-	// it was submitted while what it waits for was settled, or its team is frozen no more.
+	// what it waited for was settled by another replica, or its team is frozen no more.
 	heldUpPoll = 250 * time.Millisecond
 	// awayPause is the pause after the database could not be asked.
 	awayPause = 500 * time.Millisecond
@@ -77,6 +77,10 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 		case slots <- struct{}{}:
 		}
 		free := e.Concurrency - len(slots) + 1
+		select { // the claim sees by itself what has ended before it
+		case <-e.freed:
+		default:
+		}
 		claimed, wait, err := e.claim(ctx, free)
 		if err != nil {
 			<-slots
@@ -99,21 +103,35 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 		if len(claimed) == 0 {
 			<-slots
 		}
-		if wait == 0 {
-			continue
+		if wait != 0 {
+			e.rest(ctx, wait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-e.wake:
-		case <-timer.C:
+	}
+}
+
+// rest waits until there may be something to claim, for as long as [Engine.claim] said.
+func (e *Engine) rest(ctx context.Context, wait time.Duration) {
+	var freed <-chan struct{} // nil, and never heard of, while nothing waits for that
+	if wait < 0 {
+		var heldUp bool
+		if wait, heldUp = e.nextWork(ctx); heldUp {
+			freed = e.freed
 		}
-		timer.Stop()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-e.wake:
+	case <-freed:
+	case <-timer.C:
 	}
 }
 
 // claim takes up to most operations, as far as the budget goes, and says how long to
-// wait for more: not at all if there may be more than it took. One transaction claims and grants: an operation that is claimed may be sent
+// wait for more: not at all if there may be more than it took, and less than that if there
+// is no more that could go, so that [Engine.nextWork] knows.
+// One transaction claims and grants: an operation that is claimed may be sent
 // at once, and where nothing is left to be asked before, it is marked as sent as well. Then
 // the commit is durable. Else it need not be: a crash of the database then forgets the
 // claim, and nothing was sent, since sending waits for a durable commit after it.
@@ -123,9 +141,8 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Duration, err error) {
 	ctx, cancel := brief(ctx)
 	defer cancel()
-	idle := false // there is nothing more that could go
 	err = e.Store.TxAs(ctx, func(q *db.Queries) (db.Durability, error) {
-		jobs, wait, idle = nil, 0, false
+		jobs, wait = nil, 0
 		room, err := e.Budget.Available(ctx, q, budget.Change, most)
 		if err != nil {
 			return db.Loose, err
@@ -138,7 +155,10 @@ func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Dur
 		if err != nil {
 			return db.Loose, err
 		}
-		if idle = len(taken) < room.Calls; len(taken) == 0 {
+		if len(taken) < room.Calls {
+			wait = -1
+		}
+		if len(taken) == 0 {
 			return db.Loose, nil
 		}
 		durability := db.Loose
@@ -165,26 +185,29 @@ func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Dur
 	if db.UniqueViolation(err, "operations_one_running") {
 		return nil, time.Millisecond, nil // another claim was quicker: look again
 	}
-	if err == nil && idle {
-		wait = e.nextWork(ctx)
-	}
 	if err == nil {
 		e.taken(jobs)
 	}
 	return jobs, wait, err
 }
 
-// nextWork is how long until something may be claimed that cannot be now.
-func (e *Engine) nextWork(ctx context.Context) time.Duration {
+// nextWork is how long until something may be claimed that cannot be now, and whether
+// something is held up, so that it may go as soon as another change ends.
+func (e *Engine) nextWork(ctx context.Context) (wait time.Duration, heldUp bool) {
+	ctx, cancel := brief(ctx)
+	defer cancel()
 	next, err := e.Store.NextWork(ctx, e.Budget.Account())
-	wait := idlePoll
-	if err == nil && next.HeldUp {
+	if err != nil {
+		return idlePoll, false
+	}
+	wait = idlePoll
+	if next.HeldUp {
 		wait = heldUpPoll
 	}
-	if err != nil || next.Seconds < 0 {
-		return wait
+	if next.Seconds >= 0 {
+		wait = min(wait, max(time.Duration(next.Seconds*float64(time.Second)), abandonedEvery))
 	}
-	return min(wait, max(time.Duration(next.Seconds*float64(time.Second)), abandonedEvery))
+	return wait, next.HeldUp
 }
 
 // abandonedDue says whether it is time to look for abandoned operations: there are none

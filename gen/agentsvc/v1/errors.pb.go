@@ -49,7 +49,8 @@ const (
 	// Code RESOURCE_EXHAUSTED.
 	ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED ErrorReason = 9
 	// The deadline came before the result. The work goes on: ask for the operation
-	// in metadata "operation". Code DEADLINE_EXCEEDED.
+	// in metadata "operation". If it came before the change was known to be taken, there
+	// may be no such operation. Code DEADLINE_EXCEEDED.
 	ErrorReason_ERROR_REASON_OPERATION_PENDING ErrorReason = 10
 	// The operation was cancelled. Code CANCELLED.
 	ErrorReason_ERROR_REASON_OPERATION_CANCELLED ErrorReason = 11

@@ -952,12 +952,7 @@ UPDATE operations AS o
                unnest($6::bytea[]) AS error, unnest($7::uuid[]) AS resource_uuid,
                unnest($8::text[]) AS vendor_request_id) AS s
  WHERE o.id = s.id AND o.lease = s.lease AND o.lease_expires_at IS NOT NULL
-RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at,
-          (EXISTS (SELECT FROM operations AS q
-                    WHERE q.account = o.account AND q.order_key = ANY (o.order_key || o.also_keys) AND q.state = 'QUEUED')
-           OR EXISTS (SELECT FROM operations AS q
-                       WHERE q.account = o.account AND q.also_keys && (o.order_key || o.also_keys) AND q.also_keys <> '{}'
-                         AND q.state = 'QUEUED'))::boolean AS followed
+RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at
 `
 
 type SettleOperationsParams struct {
@@ -977,12 +972,11 @@ type SettleOperationsRow struct {
 	Attempts   int32
 	SentAt     *time.Time
 	MissedAt   *time.Time
-	Followed   bool
 }
 
 // Several at once. What is not answered has lost its lease. The nil uuid stands for none. What runs
 // has a time at which its lease ends; asked for its state, the planner would go through all that
-// runs. Says as well what another waits for in the queue: to be ended, as far as these keys go.
+// runs.
 func (q *Queries) SettleOperations(ctx context.Context, arg SettleOperationsParams) ([]SettleOperationsRow, error) {
 	rows, err := q.db.Query(ctx, settleOperations,
 		arg.Ids,
@@ -1007,7 +1001,6 @@ func (q *Queries) SettleOperations(ctx context.Context, arg SettleOperationsPara
 			&i.Attempts,
 			&i.SentAt,
 			&i.MissedAt,
-			&i.Followed,
 		); err != nil {
 			return nil, err
 		}

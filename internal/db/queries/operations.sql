@@ -203,7 +203,7 @@ UPDATE operations
 -- name: SettleOperations :many
 -- Several at once. What is not answered has lost its lease. The nil uuid stands for none. What runs
 -- has a time at which its lease ends; asked for its state, the planner would go through all that
--- runs. Says as well what another waits for in the queue: to be ended, as far as these keys go.
+-- runs.
 UPDATE operations AS o
    SET state = s.state, response = s.response, sealed_response = s.sealed_response, error = s.error, sealed_request = NULL,
        resource_uuid = coalesce(nullif(s.resource_uuid, '00000000-0000-0000-0000-000000000000'), o.resource_uuid),
@@ -213,12 +213,7 @@ UPDATE operations AS o
                unnest(@errors::bytea[]) AS error, unnest(@resource_uuids::uuid[]) AS resource_uuid,
                unnest(@vendor_request_ids::text[]) AS vendor_request_id) AS s
  WHERE o.id = s.id AND o.lease = s.lease AND o.lease_expires_at IS NOT NULL
-RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at,
-          (EXISTS (SELECT FROM operations AS q
-                    WHERE q.account = o.account AND q.order_key = ANY (o.order_key || o.also_keys) AND q.state = 'QUEUED')
-           OR EXISTS (SELECT FROM operations AS q
-                       WHERE q.account = o.account AND q.also_keys && (o.order_key || o.also_keys) AND q.also_keys <> '{}'
-                         AND q.state = 'QUEUED'))::boolean AS followed;
+RETURNING o.lease, o.finished_at, o.attempts, o.sent_at, o.missed_at;
 
 -- name: CancelOperation :one
 -- No row: it has ended, or the vendor may have seen it.
