@@ -72,7 +72,7 @@ func TestClaimsHaveAnIndex(t *testing.T) {
 		plan := strings.Join(w.strings(t, "EXPLAIN "+claim, pgx.NamedArgs{
 			"worker": "w", "lease_seconds": 1.0, "account": "default", "at_most": 16, "lowest_lane": 1, "waited_seconds": 0.0, "at_once": []string{},
 		}), "\n")
-		for _, index := range []string{"operations_queue", "operations_order", "operations_one_running", "operations_also"} {
+		for _, index := range []string{"operations_queue_by_lane", "operations_order", "operations_one_running", "operations_also"} {
 			if !strings.Contains(plan, " using "+index+" ") && !strings.Contains(plan, " on "+index+" ") {
 				t.Errorf("where %s, %s is not used", name, index)
 			}

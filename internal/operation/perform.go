@@ -67,6 +67,36 @@ func (a *attempt) run(ctx context.Context) error {
 	return a.send(ctx)
 }
 
+// owned refuses what has got another owner between the check of the caller's access and the
+// commit of the operation. The claim has asked already where it has marked the operation as sent.
+func (a *attempt) owned(ctx context.Context) error {
+	if a.marked {
+		return nil
+	}
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	given, err := a.engine.Store.GotAnotherOwner(ctx, a.row.ID)
+	if err != nil {
+		return fmt.Errorf("looking who owns what is changed: %w", db.Classify(err))
+	}
+	if !given {
+		return nil
+	}
+	on, called := a.on(), a.row.ResourceName
+	if on.UUID != nil {
+		called = on.UUID.String()
+	}
+	return fault.NotFound(on.Kind, called)
+}
+
+// on is what the operation is about, or what that is a part of.
+func (a *attempt) on() audit.Ref {
+	if a.row.ParentUUID != nil {
+		return audit.Ref{Kind: a.row.ParentKind, UUID: a.row.ParentUUID}
+	}
+	return audit.Ref{Kind: a.row.ResourceKind, UUID: a.row.ResourceUUID}
+}
+
 // unreadable leaves the operation to a replica that can read it: while a new version or
 // a new key is rolled out, this one may not.
 func (a *attempt) unreadable(ctx context.Context, err error) error {
@@ -119,6 +149,9 @@ func addTag(m proto.Message, tag string) {
 
 // allowed asks again what was asked at the submission.
 func (a *attempt) allowed(ctx context.Context) error {
+	if err := a.owned(ctx); err != nil {
+		return err
+	}
 	if rule := a.engine.Rules[a.method.Name]; rule != nil {
 		if err := rule(ctx, a.row.ID, a.request); err != nil {
 			return err
@@ -133,10 +166,7 @@ func (a *attempt) expected(ctx context.Context) error {
 	if a.row.ExpectedVersion == "" {
 		return nil
 	}
-	on := audit.Ref{Kind: a.row.ResourceKind, UUID: a.row.ResourceUUID}
-	if a.row.ParentUUID != nil {
-		on = audit.Ref{Kind: a.row.ParentKind, UUID: a.row.ParentUUID}
-	}
+	on := a.on()
 	hash, updated, err := a.engine.History.Refresh(ctx, budget.Change, on.Kind, *on.UUID)
 	if err != nil {
 		return fmt.Errorf("looking at the version of %s %s: %w", on.Kind, on.UUID, err)

@@ -244,7 +244,12 @@ func (q *Queries) ClaimAbandoned(ctx context.Context, arg ClaimAbandonedParams) 
 const claimQueued = `-- name: ClaimQueued :many
 WITH picked AS MATERIALIZED (
     SELECT o.id, coalesce(o.method = ANY ($3::text[]), false) AND o.sealed_request IS NULL AND o.expected_version = ''
-                 AND (o.parent_operation_id IS NULL OR o.claims = 0) AS ready
+                 AND (o.parent_operation_id IS NULL OR o.claims = 0) AND o.also_keys = '{}'
+                 AND NOT EXISTS (SELECT FROM resource_owners w
+                                  WHERE w.valid_to IS NULL AND w.team_id IS DISTINCT FROM o.team_id
+                                    AND w.valid_from > o.created_at - interval '1 minute'
+                                    AND ((w.kind = o.resource_kind AND w.uuid = o.resource_uuid)
+                                         OR (w.kind = o.parent_kind AND w.uuid = o.parent_uuid)) OFFSET 0) AS ready
       FROM operations o
      WHERE o.account = $4 AND o.state = 'QUEUED' AND o.available_at <= clock_timestamp()
        AND o.lane >= $5 AND o.created_at <= clock_timestamp() - make_interval(secs => $6::double precision)
@@ -295,7 +300,8 @@ type ClaimQueuedParams struct {
 // after the other; the unique index sees to the order keys alone.
 // What belongs to a frozen team waits.
 // Those of the methods named at_once, about which nothing is left to be asked, are marked as sent:
-// it spares them a commit of their own, but this one must be durable then.
+// it spares them a commit of their own, but this one must be durable then. Something is left where what
+// it is about may have got another owner: see GotAnotherOwner.
 // OFFSET 0 keeps conditions a look-up by index for each: joined, the planner goes through
 // the whole table for them, or through all that waits or runs.
 func (q *Queries) ClaimQueued(ctx context.Context, arg ClaimQueuedParams) ([]Operation, error) {
@@ -392,6 +398,27 @@ func (q *Queries) EraseUndelivered(ctx context.Context, olderThanSeconds float64
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const gotAnotherOwner = `-- name: GotAnotherOwner :one
+SELECT EXISTS (SELECT FROM operations o
+                CROSS JOIN LATERAL (SELECT o.resource_kind, o.resource_uuid
+                                     UNION ALL SELECT o.parent_kind, o.parent_uuid
+                                     UNION ALL SELECT split_part(k, '/', 1), split_part(k, '/', 2)::uuid FROM unnest(o.also_keys) AS k) AS on_(kind, uuid)
+                 JOIN resource_owners w ON w.kind = on_.kind AND w.uuid = on_.uuid AND w.valid_to IS NULL
+                                       AND w.team_id IS DISTINCT FROM o.team_id AND w.valid_from > o.created_at - interval '1 minute'
+                WHERE o.id = $1)::boolean
+`
+
+// Whether what an operation is about was given to another team after the caller's access was checked,
+// and before the operation could be seen to wait, as what waits keeps things from being given away. A
+// minute is longer than the two are apart. That another team has it says nothing by itself: a
+// batch of an administrator's is about what several have.
+func (q *Queries) GotAnotherOwner(ctx context.Context, id uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, gotAnotherOwner, id)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const insertOperations = `-- name: InsertOperations :many
@@ -541,7 +568,7 @@ func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) (int64, erro
 const nextWork = `-- name: NextWork :one
 SELECT coalesce(extract(epoch FROM min(due) - clock_timestamp()), -1)::double precision AS seconds,
        EXISTS (SELECT FROM operations WHERE operations.account = $1 AND state = 'QUEUED' AND available_at <= clock_timestamp())::boolean AS held_up
-  FROM (SELECT min(available_at) AS due FROM operations WHERE operations.account = $1 AND state = 'QUEUED' AND available_at > clock_timestamp()
+  FROM (SELECT min(available_at) AS due FROM operations WHERE operations.account = $1 AND state = 'QUEUED' AND available_at > now()
         UNION ALL
         SELECT min(lease_expires_at) FROM operations WHERE operations.account = $1 AND state = 'RUNNING') AS waits
 `

@@ -32,6 +32,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentsvc/agentsvc/internal/db"
 	"github.com/agentsvc/agentsvc/internal/db/localpg"
 	"github.com/agentsvc/agentsvc/internal/db/migrate"
 )
@@ -50,12 +51,7 @@ const (
 // Subtests may share it. A test that wants Postgres itself to fail uses [Server].
 func New(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(NewURL(t))
-	if err != nil {
-		t.Fatalf("dbtest: reading the database URL: %v", err)
-	}
-	config.MaxConns = poolSize
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	pool, err := db.Open(context.Background(), NewURL(t), func(c *pgxpool.Config) { c.MaxConns = poolSize })
 	if err != nil {
 		t.Fatalf("dbtest: opening a pool: %v", err)
 	}
