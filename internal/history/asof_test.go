@@ -147,6 +147,78 @@ func TestWhatOthersDidBeforeAChangeIsTheirs(t *testing.T) {
 	}
 }
 
+// TestWhatOthersDidTwiceIsNotOurs: others make the same of a route as a change of ours does, before it or after.
+// The version is that of whoever made it then.
+func TestWhatOthersDidTwiceIsNotOurs(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	condition := func(parent, child, ifCase string) string {
+		resp := change(b, &pb.UpdateAgentRouteRequest{ParentAgentUuid: parent, ChildAgentUuid: child, IfCase: &ifCase}, &pb.UpdateAgentRouteResponse{})
+		return resp.GetOperation().GetId()
+	}
+	elsewhere := func(parent, child string, there bool) {
+		if there {
+			b.outside(&pb.AddAgentRouteRequest{ParentAgentUuid: parent, ChildAgentUuid: child, IfCase: new("always"), RouteName: new("x")})
+			return
+		}
+		b.outside(&pb.DeleteAgentRouteRequest{ParentAgentUuid: parent, ChildAgentUuid: child})
+	}
+	for name, tc := range map[string]struct {
+		// Each step is a minute after the one before, and answers its operation if it is ours.
+		steps []func(parent, child string) string
+		// want are the routes after each.
+		want []string
+	}{
+		"before": {[]func(string, string) string{
+			func(p, c string) string { elsewhere(p, c, true); return "" },
+			func(p, _ string) string { elsewhere(p, b.create("another"), true); return "" }, // so that the look does not show what is known
+			func(p, c string) string { return condition(p, c, "never") },
+			func(p, c string) string { return condition(p, c, "always") },
+		}, []string{"always", "always", "never", "always"}},
+		"after": {[]func(string, string) string{
+			func(p, c string) string { return b.route(p, c, "always", "needed").GetOperation().GetId() },
+			func(p, c string) string { elsewhere(p, c, false); return "" },
+			func(p, c string) string { elsewhere(p, c, true); return "" },
+		}, []string{"always", "", "always"}},
+		"after one that changed nothing": {[]func(string, string) string{
+			func(p, c string) string { elsewhere(p, c, true); return "" },
+			func(p, c string) string { return condition(p, c, "always") }, // it made no version
+			func(p, c string) string { elsewhere(p, c, false); return "" },
+			func(p, c string) string { elsewhere(p, c, true); return "" },
+		}, []string{"always", "always", "", "always"}},
+	} {
+		parent, child := b.create("parent"), b.create("child")
+		var moments []time.Time
+		var ours []string
+		for _, step := range tc.steps {
+			b.pass(time.Minute)
+			ours = append(ours, step(parent, child))
+			moments = append(moments, b.now().Add(30*time.Second))
+		}
+		b.pass(time.Minute)
+		b.look(parent)
+		b.catchUp(parent)
+		for n, at := range moments {
+			was, err := b.asOf(b.viewer, parent, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ifCase := ""
+			for _, route := range was.GetAgent().GetChildAgents() {
+				if route.GetUuid() == child {
+					ifCase = route.GetIfCase()
+				}
+			}
+			if ifCase != tc.want[n] {
+				t.Errorf("%s: after step %d the condition was %q, want %q", name, n, ifCase, tc.want[n])
+			}
+			if by := was.GetBy().GetOperationId(); by != ours[n] {
+				t.Errorf("%s: step %d is told to be by %v, want operation %q", name, n, was.GetBy(), ours[n])
+			}
+		}
+	}
+}
+
 func metadata(err error) map[string]string {
 	var e *fault.Error
 	if !asFault(err, &e) {
