@@ -361,7 +361,8 @@ func (i *importing) spot(
 		}
 		cover = n
 	}
-	return cover, &i.states[seen].ValidFrom, nil
+	until := i.states[seen].ValidFrom // not its place among the states, which others will take
+	return cover, &until, nil
 }
 
 // adopt gives a state without a version the one that it left as it was.
