@@ -129,3 +129,30 @@ func TestAllThatWasMadeUnseenHasItsPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestAChangeWithoutEffectLeavesTheAgentAsItWas: it made no version, and what others did before it was not seen until
+// later. The one before it is ours.
+func TestAChangeWithoutEffectLeavesTheAgentAsItWas(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	parent, child := b.create("parent"), b.create("child")
+	b.pass(time.Minute)
+	b.outside(&pb.UpdateAgentRequest{Uuid: parent, Temperature: new(0.2)})
+	b.pass(time.Minute)
+	made := b.route(parent, child, "always", "needed").GetOperation().GetId()
+	b.pass(time.Minute)
+	again := change(b, &pb.UpdateAgentRouteRequest{
+		ParentAgentUuid: parent, ChildAgentUuid: child, IfCase: new("always"),
+	}, &pb.UpdateAgentRouteResponse{}).GetOperation().GetId()
+	b.pass(time.Minute)
+	b.catchUp(parent)
+	for ago, operation := range map[time.Duration]string{90 * time.Second: made, 30 * time.Second: again} {
+		was, err := b.asOf(b.viewer, parent, b.now().Add(-ago))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if was.GetAgent().GetTemperature() != 0.2 || len(was.GetAgent().GetChildAgents()) != 1 || was.GetBy().GetOperationId() != operation || was.GetVersionHash() == "" {
+			t.Errorf("%s before, it was %v; want what operation %s left", ago, was, operation)
+		}
+	}
+}

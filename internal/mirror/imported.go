@@ -94,7 +94,7 @@ func importVersions(ctx context.Context, q *db.Queries, id uuid.UUID) error {
 			return err
 		}
 	}
-	return nil
+	return i.leave(ctx, versions, bodies)
 }
 
 // importing is one agent's history into which versions are brought, the oldest first.

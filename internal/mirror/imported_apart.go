@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db/dbsql"
 )
 
@@ -49,6 +50,35 @@ func (i *importing) cut(ctx context.Context, versions []dbsql.ListedVersionsRow)
 		}
 		i.states[n].ValidTo, i.states[n].VersionHash, i.states[n].VendorID = at, "", nil
 		i.states = slices.Insert(i.states, n+1, rest)
+	}
+	return nil
+}
+
+// leave gives the states that are still without a version the one that applied when they began: their changes made none.
+func (i *importing) leave(ctx context.Context, versions []dbsql.ListedVersionsRow, bodies []*pb.AgentVersion) error {
+	before := int64(-1) // the newest version that is known of the states before
+	for n, state := range i.states {
+		if state.VendorID != nil {
+			before = max(before, *state.VendorID)
+		}
+		if state.VersionHash != "" {
+			continue
+		}
+		applied := -1
+		for v, version := range versions {
+			if *version.VendorID <= before || version.VendorCreatedAt != nil && !version.VendorCreatedAt.After(state.ValidFrom) {
+				applied = v
+			}
+		}
+		if applied < 0 || slices.ContainsFunc(i.states[n+1:], func(s dbsql.AgentTimelineRow) bool {
+			return s.VendorID != nil && *s.VendorID < *versions[applied].VendorID
+		}) {
+			continue
+		}
+		if err := i.adopt(ctx, n, versions[applied], bodies[applied]); err != nil {
+			return err
+		}
+		before = *versions[applied].VendorID
 	}
 	return nil
 }
