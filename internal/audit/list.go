@@ -25,15 +25,13 @@ type Reader struct {
 	slots  *slots
 	// stall is exportStall, but in tests.
 	stall time.Duration
+	now   func() time.Time
 }
 
 // NewReader reads from the store.
 func NewReader(store *db.Store, tokens *listing.Tokens) *Reader {
-	return &Reader{
-		store: store, tokens: tokens, schema: db.AuditSchema(),
-		reads: newReads(time.Now), //nolint:forbidigo // how long ago, by one clock
-		slots: newSlots(), stall: exportStall,
-	}
+	now := time.Now //nolint:forbidigo // how long ago, by one clock, and where to begin to look
+	return &Reader{store: store, tokens: tokens, schema: db.AuditSchema(), reads: newReads(now), slots: newSlots(), stall: exportStall, now: now}
 }
 
 // List answers a page of the events that the caller may see, the newest first:
@@ -43,7 +41,7 @@ func (r *Reader) List(ctx context.Context, caller identity.Caller, req *pb.ListA
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.store.ListAuditEvents(ctx, visible(caller), page)
+	rows, err := r.store.ListAuditEvents(ctx, visible(caller), page, r.now())
 	if err != nil {
 		return nil, err
 	}
