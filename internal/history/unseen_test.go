@@ -156,3 +156,35 @@ func TestAChangeWithoutEffectLeavesTheAgentAsItWas(t *testing.T) {
 		}
 	}
 }
+
+// TestARollbackToWhatIsThereMakesNoVersion: a child was deleted, so that going back to the version before it was added changes
+// nothing. The vendor answers with the version that applies, which another change made.
+func TestARollbackToWhatIsThereMakesNoVersion(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	made, _ := b.outside(&pb.CreateAgentRequest{
+		Name: new("parent"), Instruction: new("Be kind."), ModelUuid: new(genaisim.ModelLlama),
+	}).(*pb.CreateAgentResponse)
+	parent, child := made.GetAgent().GetUuid(), b.create("child")
+	if err := b.copied.List(t.Context(), b.auditor, &pb.ListAgentsRequest{MaxStaleness: zero()}, &pb.ListAgentsResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(time.Minute)
+	b.route(parent, child, "always", "needed")
+	routed := b.now().Add(30 * time.Second)
+	b.pass(time.Minute)
+	change(b, &pb.DeleteAgentRequest{Uuid: child, Force: true}, &pb.DeleteAgentResponse{})
+	b.pass(time.Minute)
+	back := made.GetAgent().GetVersionHash()
+	operation := change(b, &pb.RollbackAgentVersionRequest{Uuid: parent, VersionHash: &back}, &pb.RollbackAgentVersionResponse{}).GetOperation().GetId()
+	b.pass(time.Minute)
+	b.catchUp(parent)
+	was, err := b.asOf(b.auditor, parent, routed)
+	if err != nil || len(was.GetAgent().GetChildAgents()) != 1 {
+		t.Errorf("while it routed it was %v (%v)", was, err)
+	}
+	is, err := b.asOf(b.auditor, parent, b.now())
+	if err != nil || is.GetVersionHash() != was.GetVersionHash() || is.GetBy().GetOperationId() != operation {
+		t.Errorf("now it is %v (%v), want that by %s", is, err, operation)
+	}
+}

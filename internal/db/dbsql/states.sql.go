@@ -261,7 +261,8 @@ UPDATE agent_states s SET operation_id = NULL, actor = NULL, reason = ''
                        OR v.vendor_created_at > o.finished_at + interval '30 seconds' AND v.vendor_created_at <= s.valid_from))
 `
 
-// The same for states of such versions, but for those that began before a version that was made after: see CutAgentState.
+// The same for states of such versions, but for those that began before a version that was made after: see CutAgentState. A rollback
+// may well bring an old version back.
 func (q *Queries) DisownStates(ctx context.Context, agentUuid uuid.UUID) error {
 	_, err := q.db.Exec(ctx, disownStates, agentUuid)
 	return err
@@ -272,12 +273,12 @@ UPDATE agent_versions v SET operation_id = NULL, actor = NULL, reason = ''
  WHERE v.agent_uuid = $1
    AND EXISTS (SELECT FROM operations o
                 WHERE o.id = v.operation_id
-                  AND (o.method <> 'agentsvc.v1.AgentService.RollbackAgentVersion' AND v.vendor_created_at < o.sent_at - interval '30 seconds'
-                       OR v.vendor_created_at > o.finished_at + interval '30 seconds'))
+                  AND (v.vendor_created_at < o.sent_at - interval '30 seconds' OR v.vendor_created_at > o.finished_at + interval '30 seconds'))
 `
 
 // Versions that were there before the change was sent that an answer or a look took them for
-// the work of, by more than the clocks may differ, or that were made after it had ended. A rollback may bring an old one back.
+// the work of, by more than the clocks may differ, or that were made after it had ended. A rollback that finds what it is to bring back
+// answers with the version that applies.
 func (q *Queries) DisownVersions(ctx context.Context, agentUuid uuid.UUID) error {
 	_, err := q.db.Exec(ctx, disownVersions, agentUuid)
 	return err

@@ -39,16 +39,17 @@ SELECT version_hash, vendor_id, body, vendor_created_at, operation_id FROM agent
 
 -- name: DisownVersions :exec
 -- Versions that were there before the change was sent that an answer or a look took them for
--- the work of, by more than the clocks may differ, or that were made after it had ended. A rollback may bring an old one back.
+-- the work of, by more than the clocks may differ, or that were made after it had ended. A rollback that finds what it is to bring back
+-- answers with the version that applies.
 UPDATE agent_versions v SET operation_id = NULL, actor = NULL, reason = ''
  WHERE v.agent_uuid = @agent_uuid
    AND EXISTS (SELECT FROM operations o
                 WHERE o.id = v.operation_id
-                  AND (o.method <> 'agentsvc.v1.AgentService.RollbackAgentVersion' AND v.vendor_created_at < o.sent_at - interval '30 seconds'
-                       OR v.vendor_created_at > o.finished_at + interval '30 seconds'));
+                  AND (v.vendor_created_at < o.sent_at - interval '30 seconds' OR v.vendor_created_at > o.finished_at + interval '30 seconds'));
 
 -- name: DisownStates :exec
--- The same for states of such versions, but for those that began before a version that was made after: see CutAgentState.
+-- The same for states of such versions, but for those that began before a version that was made after: see CutAgentState. A rollback
+-- may well bring an old version back.
 UPDATE agent_states s SET operation_id = NULL, actor = NULL, reason = ''
  WHERE s.agent_uuid = @agent_uuid AND s.version_hash <> '' AND NOT s.partial
    AND EXISTS (SELECT FROM operations o JOIN agent_versions v ON v.agent_uuid = s.agent_uuid AND v.version_hash = s.version_hash
