@@ -142,8 +142,11 @@ func raw(text []byte) any {
 	return json.RawMessage(text)
 }
 
+// fresh is how many events come after the indexes and the statistics, as all do in a history that grows.
+const fresh = 20_000
+
 // load fills the history with events over the months before now. The indexes are made
-// after the events, as is usual for so many at once.
+// after the events, as is usual for so many at once, but for the last ones.
 func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now time.Time, out io.Writer) error {
 	var defs, names []string
 	rows, err := pool.Query(ctx, //nolint:rowserrcheck // ForEachRow does
@@ -163,28 +166,10 @@ func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now tim
 		return err
 	}
 	start := time.Now()
-	first := now.AddDate(0, -w.months, 0)
-	step := now.Sub(first) / time.Duration(events)
-	n, at := 0, first
-	for n < events {
-		month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
-		next := month.AddDate(0, 1, 0)
-		part := "audit_events_" + month.Format("2006_01")
-		if _, err := pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF audit_events FOR VALUES FROM ('%s') TO ('%s')",
-			part, month.Format(time.RFC3339), next.Format(time.RFC3339))); err != nil {
-			return err
-		}
-		_, err := pool.CopyFrom(ctx, pgx.Identifier{part}, columns(), pgx.CopyFromFunc(func() ([]any, error) {
-			if n >= events || !at.Before(next) {
-				return nil, nil
-			}
-			event := w.event(n, at)
-			n, at = n+1, at.Add(step)
-			return event, nil
-		}))
-		if err != nil {
-			return err
-		}
+	c := &copying{world: w, pool: pool, at: now.AddDate(0, -w.months, 0)}
+	c.step = now.Sub(c.at) / time.Duration(events)
+	if err := c.upTo(ctx, max(0, events-fresh)); err != nil {
+		return err
 	}
 	copied := time.Now()
 	for _, def := range defs {
@@ -195,9 +180,46 @@ func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now tim
 	if _, err := pool.Exec(ctx, "VACUUM (ANALYZE) audit_events"); err != nil {
 		return err
 	}
+	if err := c.upTo(ctx, events); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(out, "loaded                        %d events over %d months and %d teams: COPY %s, indexes and vacuum %s\n",
 		events, w.months, len(w.teams), copied.Sub(start).Round(time.Second), time.Since(copied).Round(time.Second))
 	return err
+}
+
+// copying writes events in the order of time, each a step after the one before.
+type copying struct {
+	*world
+
+	pool *pgxpool.Pool
+	n    int
+	at   time.Time
+	step time.Duration
+}
+
+func (c *copying) upTo(ctx context.Context, events int) error {
+	for c.n < events {
+		month := time.Date(c.at.Year(), c.at.Month(), 1, 0, 0, 0, 0, time.UTC)
+		next := month.AddDate(0, 1, 0)
+		part := "audit_events_" + month.Format("2006_01")
+		if _, err := c.pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF audit_events FOR VALUES FROM ('%s') TO ('%s')",
+			part, month.Format(time.RFC3339), next.Format(time.RFC3339))); err != nil {
+			return err
+		}
+		_, err := c.pool.CopyFrom(ctx, pgx.Identifier{part}, columns(), pgx.CopyFromFunc(func() ([]any, error) {
+			if c.n >= events || !c.at.Before(next) {
+				return nil, nil
+			}
+			event := c.event(c.n, c.at)
+			c.n, c.at = c.n+1, c.at.Add(c.step)
+			return event, nil
+		}))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadCalls fills the log of the vendor's calls: as many as its limits allow in a month.
