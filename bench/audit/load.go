@@ -20,13 +20,10 @@ import (
 
 // The shape of the history that is loaded.
 const (
-	months         = 12
-	peoplePerTeam  = 10
-	agentsPerTeam  = 40
-	seed           = 4711
-	agentService   = "agentsvc.v1.AgentService."
-	wordsOfReasons = "the model was slow wrong cheap new old budget team asked for shorter answers customers complained about tone tests passed " +
-		"rollout of version night shift holiday season legal review found leak typo instruction prompt region moved quota raised lowered"
+	peoplePerTeam = 10
+	agentsPerTeam = 40
+	seed          = 4711
+	agentService  = "agentsvc.v1.AgentService."
 )
 
 // world is who and what the events are about.
@@ -35,12 +32,14 @@ type world struct {
 	names  []string
 	people [][]string
 	agents [][]uuid.UUID
-	words  []string
+	words  *vocabulary
 	random *rand.Rand
+	months int
 }
 
-func newWorld(ctx context.Context, pool *pgxpool.Pool, teams int) (*world, error) {
-	w := &world{random: rand.New(rand.NewPCG(seed, seed)), words: strings.Fields(wordsOfReasons)} //nolint:gosec // the same events each time
+func newWorld(ctx context.Context, pool *pgxpool.Pool, teams, months int) (*world, error) {
+	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // the same events each time
+	w := &world{random: random, words: newVocabulary(random), months: months}
 	for i := range teams {
 		name := fmt.Sprintf("team-%02d", i)
 		id, err := db.New(pool).UpsertTeam(ctx, name)
@@ -107,8 +106,7 @@ func (w *world) event(n int, at time.Time) []any {
 	switch n % 20 {
 	case 1, 3, 5, 7, 9, 11, 13, 15:
 		outcome = "SUCCEEDED"
-		before = fmt.Appendf(nil, `{"temperature": %d.5, "instruction": "%s", "version_hash": "%032x"}`, w.random.IntN(2), w.sentence(12), w.random.Uint64())
-		after = fmt.Appendf(nil, `{"temperature": %d.7, "instruction": "%s", "version_hash": "%032x"}`, w.random.IntN(2), w.sentence(12), w.random.Uint64())
+		before, after = w.settings("5"), w.settings("7")
 	case 17:
 		outcome, failed, message = "FAILED", "VENDOR_REFUSED", "the vendor refused the request: this model is retired in tor1"
 	case 19:
@@ -116,7 +114,7 @@ func (w *world) event(n int, at time.Time) []any {
 	}
 	if outcome == "ACCEPTED" || outcome == "DENIED" {
 		request = fmt.Appendf(nil, `{"uuid": "%s", "temperature": 0.7, "instruction": "%s", "update_mask": "temperature,instruction"}`,
-			resource, w.sentence(12))
+			resource, w.words.sentence(12))
 	}
 	if n%200 == 0 {
 		action, method, outcome, request = "REVEAL", "agentsvc.v1.KnowledgeBaseService.GetDataSourceDownloadUrl", "SUCCEEDED", nil
@@ -124,10 +122,16 @@ func (w *world) event(n int, at time.Time) []any {
 	operation, principal := w.uuid(at), w.uuid(time.Unix(int64(team), 0))
 	return []any{
 		w.uuid(at), at, actor, &principal, &w.teams[team], action, method, kind, &resource, "agent-" + strconv.Itoa(agent),
-		parentKind, parent, "", w.sentence(3 + w.random.IntN(6)), outcome, "API", &operation, "", w.uuid(at).String(),
+		parentKind, parent, "", w.words.reason(n), outcome, "API", &operation, "", w.uuid(at).String(),
 		netip.AddrFrom4([4]byte{10, 0, byte(team), byte(agent)}).String(), "grpc-go/1.76.0", failed, message,
 		raw(request), raw(before), raw(after),
 	}
+}
+
+// settings are how an agent was, as far as it changed.
+func (w *world) settings(tenths string) []byte {
+	return fmt.Appendf(nil, `{"temperature": %d.%s, "instruction": "%s", "version_hash": "%032x"}`,
+		w.random.IntN(2), tenths, w.words.sentence(12), w.random.Uint64())
 }
 
 // raw is a JSON object; NULL for none.
@@ -138,19 +142,11 @@ func raw(text []byte) any {
 	return json.RawMessage(text)
 }
 
-func (w *world) sentence(n int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(w.words[w.random.IntN(len(w.words))])
-	}
-	return b.String()
-}
+// fresh is how many events come after the indexes and the statistics, as all do in a history that grows.
+const fresh = 20_000
 
 // load fills the history with events over the months before now. The indexes are made
-// after the events, as is usual for so many at once.
+// after the events, as is usual for so many at once, but for the last ones.
 func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now time.Time, out io.Writer) error {
 	var defs, names []string
 	rows, err := pool.Query(ctx, //nolint:rowserrcheck // ForEachRow does
@@ -170,28 +166,10 @@ func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now tim
 		return err
 	}
 	start := time.Now()
-	first := now.AddDate(0, -months, 0)
-	step := now.Sub(first) / time.Duration(events)
-	n, at := 0, first
-	for n < events {
-		month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
-		next := month.AddDate(0, 1, 0)
-		part := "audit_events_" + month.Format("2006_01")
-		if _, err := pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF audit_events FOR VALUES FROM ('%s') TO ('%s')",
-			part, month.Format(time.RFC3339), next.Format(time.RFC3339))); err != nil {
-			return err
-		}
-		_, err := pool.CopyFrom(ctx, pgx.Identifier{part}, columns(), pgx.CopyFromFunc(func() ([]any, error) {
-			if n >= events || !at.Before(next) {
-				return nil, nil
-			}
-			event := w.event(n, at)
-			n, at = n+1, at.Add(step)
-			return event, nil
-		}))
-		if err != nil {
-			return err
-		}
+	c := &copying{world: w, pool: pool, at: now.AddDate(0, -w.months, 0)}
+	c.step = now.Sub(c.at) / time.Duration(events)
+	if err := c.upTo(ctx, max(0, events-fresh)); err != nil {
+		return err
 	}
 	copied := time.Now()
 	for _, def := range defs {
@@ -202,9 +180,46 @@ func load(ctx context.Context, pool *pgxpool.Pool, w *world, events int, now tim
 	if _, err := pool.Exec(ctx, "VACUUM (ANALYZE) audit_events"); err != nil {
 		return err
 	}
+	if err := c.upTo(ctx, events); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(out, "loaded                        %d events over %d months and %d teams: COPY %s, indexes and vacuum %s\n",
-		events, months, len(w.teams), copied.Sub(start).Round(time.Second), time.Since(copied).Round(time.Second))
+		events, w.months, len(w.teams), copied.Sub(start).Round(time.Second), time.Since(copied).Round(time.Second))
 	return err
+}
+
+// copying writes events in the order of time, each a step after the one before.
+type copying struct {
+	*world
+
+	pool *pgxpool.Pool
+	n    int
+	at   time.Time
+	step time.Duration
+}
+
+func (c *copying) upTo(ctx context.Context, events int) error {
+	for c.n < events {
+		month := time.Date(c.at.Year(), c.at.Month(), 1, 0, 0, 0, 0, time.UTC)
+		next := month.AddDate(0, 1, 0)
+		part := "audit_events_" + month.Format("2006_01")
+		if _, err := c.pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF audit_events FOR VALUES FROM ('%s') TO ('%s')",
+			part, month.Format(time.RFC3339), next.Format(time.RFC3339))); err != nil {
+			return err
+		}
+		_, err := c.pool.CopyFrom(ctx, pgx.Identifier{part}, columns(), pgx.CopyFromFunc(func() ([]any, error) {
+			if c.n >= events || !c.at.Before(next) {
+				return nil, nil
+			}
+			event := c.event(c.n, c.at)
+			c.n, c.at = c.n+1, c.at.Add(c.step)
+			return event, nil
+		}))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadCalls fills the log of the vendor's calls: as many as its limits allow in a month.

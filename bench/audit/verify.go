@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
@@ -72,6 +73,14 @@ func (b *bench) sealed(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	_, err := fmt.Fprintf(b.out, "sealed                        after %s\n", time.Since(start).Round(time.Second))
+	took := time.Since(start)
+	// What the loading left to be done would be measured with the rest. Who is not the server's owner leaves the checkpoint to Postgres.
+	if _, err := b.pool.Exec(ctx, "VACUUM (ANALYZE) audit_leaves, audit_nodes"); err != nil {
+		return err
+	}
+	if _, err := b.pool.Exec(ctx, "CHECKPOINT"); err != nil && !strings.Contains(err.Error(), "must be superuser") {
+		return err
+	}
+	_, err := fmt.Fprintf(b.out, "sealed                        after %s\n", took.Round(time.Second))
 	return err
 }

@@ -25,14 +25,14 @@ type Reader struct {
 	slots  *slots
 	// stall is exportStall, but in tests.
 	stall time.Duration
+	now   func() time.Time
 }
 
 // NewReader reads from the store.
 func NewReader(store *db.Store, tokens *listing.Tokens) *Reader {
+	now := time.Now //nolint:forbidigo // how long ago, by one clock, and where to begin to look
 	return &Reader{
-		store: store, tokens: tokens, schema: db.AuditSchema(),
-		reads: newReads(time.Now), //nolint:forbidigo // how long ago, by one clock
-		slots: newSlots(maxExports), stall: exportStall,
+		store: store, tokens: tokens, schema: db.AuditSchema(), reads: newReads(now), slots: newSlots(maxExports), stall: exportStall, now: now,
 	}
 }
 
@@ -47,7 +47,7 @@ func (r *Reader) List(ctx context.Context, caller identity.Caller, req *pb.ListA
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.store.ListAuditEvents(ctx, visible(caller), page)
+	rows, err := r.store.ListAuditEvents(ctx, visible(caller), page, r.now())
 	if err != nil {
 		return nil, err
 	}

@@ -83,12 +83,22 @@ const (
 )
 
 // ListAuditEvents answers a page of the history, and one event more if there is one.
-func (s *Store) ListAuditEvents(ctx context.Context, visible Visible, page listing.Page) ([]AuditRow, error) {
-	l := list{table: "audit_events", columns: auditColumns(), args: &listing.Args{}}
+//
+// It looks at the newest time first, and at ever longer ones before until the page is full: see [auditSlices].
+func (s *Store) ListAuditEvents(ctx context.Context, visible Visible, page listing.Page, now time.Time) ([]AuditRow, error) {
 	var events []AuditRow
-	err := patiently(ctx, auditPatience, func(ctx context.Context) (err error) {
-		events, err = rows[AuditRow](ctx, s, l.page(visible, page), l.args)
-		return err
+	err := patiently(ctx, auditPatience, func(ctx context.Context) error {
+		look := newAuditSlices(page, now)
+		for look.next(len(events)) {
+			rest, l := page, look.list()
+			rest.Size -= len(events)
+			found, err := rows[AuditRow](ctx, s, l.page(visible, rest), l.args)
+			if err != nil {
+				return err
+			}
+			events = append(events, found...)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing audit events: %w", err)

@@ -10,6 +10,7 @@ import (
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
 	"github.com/agentsvc/agentsvc/internal/db"
+	"github.com/agentsvc/agentsvc/internal/db/dbtest"
 	"github.com/agentsvc/agentsvc/internal/listing"
 )
 
@@ -115,5 +116,30 @@ func TestNewPartitionsDoNotStopTheHistory(t *testing.T) {
 	}
 	if after := w.strings(t, partitions)[0]; after != "14" { // this month, twelve more, and the default one
 		t.Errorf("%s partitions", after)
+	}
+}
+
+// TestFewWordsWaitToBeIndexed: a search goes through those that wait.
+func TestFewWordsWaitToBeIndexed(t *testing.T) {
+	t.Parallel()
+	pool, err := db.Open(t.Context(), dbtest.NewURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	for range 5 {
+		if _, err := pool.Exec(t.Context(), `INSERT INTO audit_events (id, actor, action, outcome, origin, reason)
+			SELECT gen_random_uuid(), 'ada', 'UPDATE', 'SUCCEEDED', 'API', 'because of ' || n || ' and ' || md5(n::text) FROM generate_series(1, 1000) AS n`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pages int
+	if err := pool.QueryRow(t.Context(), `SELECT gin_clean_pending_list(i.inhrelid)
+		FROM pg_inherits AS i JOIN pg_index AS x ON x.indexrelid = i.inhrelid
+		WHERE i.inhparent = 'audit_events_by_words'::regclass AND x.indrelid = (SELECT tableoid FROM audit_events LIMIT 1)`).Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	if pages > 40 {
+		t.Errorf("the words of %d pages had to wait", pages)
 	}
 }

@@ -41,7 +41,7 @@ func Open(ctx context.Context, url string, configure ...func(*pgxpool.Config)) (
 	config.ConnConfig.RuntimeParams["application_name"] = "agentsvc"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap())
-		_, err := conn.Exec(ctx, planning)
+		_, err := conn.Exec(ctx, settings)
 		return err
 	}
 	for _, c := range configure {
@@ -50,11 +50,14 @@ func Open(ctx context.Context, url string, configure ...func(*pgxpool.Config)) (
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// planning has every statement find its rows by an index. A statement is planned once for a
+// settings have every statement find its rows by an index. A statement is planned once for a
 // connection: while its table is small, the planner would rather go through all of it, and
 // that plan would stay until the table is analyzed, however large it has become. What has no
 // index is gone through all the same, but looks so dear then that it would be compiled first.
-const planning = "SET enable_seqscan = off; SET jit = off"
+//
+// An index of words keeps what was written last in a list, which each search goes through. It is put in order
+// when it has a thousand events or so: by itself it would have twenty thousand, and whoever adds the next one would wait for all.
+const settings = "SET enable_seqscan = off; SET jit = off; SET gin_pending_list_limit = '256kB'"
 
 const (
 	connectTimeout = 5 * time.Second

@@ -7,11 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	pb "github.com/agentsvc/agentsvc/gen/agentsvc/v1"
-	"github.com/agentsvc/agentsvc/internal/fault"
 	"github.com/agentsvc/agentsvc/internal/upstream/genaisim"
 )
 
@@ -41,6 +39,14 @@ type model struct {
 	between [][2]time.Time
 	// ours were made or seen by us, so that changes of ours can name them.
 	ours []string
+	// versions are those of each agent, the oldest first.
+	versions map[string][]versioned
+}
+
+// versioned is how an agent was at one of the vendor's versions.
+type versioned struct {
+	hash string
+	was  was
 }
 
 func (m *model) snapshot() map[string]was {
@@ -107,7 +113,7 @@ func TestAgentsWereAsAReplaySays(t *testing.T) {
 	b := setup(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &story{bench: b, T: rt, m: &model{
-			now: map[string]was{}, actual: map[string]pb.AgentDeployment_Visibility{},
+			now: map[string]was{}, actual: map[string]pb.AgentDeployment_Visibility{}, versions: map[string][]versioned{},
 		}}
 		for range rapid.IntRange(5, 25).Draw(rt, "steps") {
 			s.step()
@@ -128,8 +134,8 @@ func (s *story) step() {
 	kinds := []string{"create"}
 	if len(alive) > 0 {
 		kinds = []string{
-			"create", "update", "update", "show", "route", "route", "reroute", "unroute", "delete", "look", "versions",
-			"update elsewhere", "update elsewhere", "show elsewhere", "route elsewhere", "unroute elsewhere", "create elsewhere",
+			"create", "update", "update", "show", "route", "route", "reroute", "unroute", "rollback", "delete", "look", "versions",
+			"update elsewhere", "update elsewhere", "show elsewhere", "route elsewhere", "unroute elsewhere", "rollback elsewhere", "create elsewhere",
 		}
 	}
 	kind := rapid.SampledFrom(kinds).Draw(s.T, "step")
@@ -146,6 +152,8 @@ func (s *story) step() {
 		s.show(id, kind == "show elsewhere")
 	case "route", "reroute", "unroute", "route elsewhere", "unroute elsewhere":
 		s.reroute(kind, id)
+	case "rollback", "rollback elsewhere":
+		s.rollback(id, kind == "rollback elsewhere")
 	case "delete":
 		s.catchUp(id) // nobody can tell afterwards what was done to it elsewhere
 		s.m.saw(id)
@@ -161,6 +169,7 @@ func (s *story) step() {
 		s.catchUp(id)
 		s.m.saw(id)
 	}
+	s.noteVersions()
 	quiet := s.bench.now()
 	s.pass(time.Minute)
 	// The next step's time at the vendor's may be up to a second before it.
@@ -243,6 +252,42 @@ func (s *story) show(id string, elsewhere bool) {
 	s.m.saw(id)
 }
 
+// noteVersions asks the vendor, behind our back, which versions there are by now.
+func (s *story) noteVersions() {
+	for _, id := range s.m.alive() {
+		resp, _ := s.outside(&pb.GetAgentRequest{Uuid: id}).(*pb.GetAgentResponse)
+		hash := resp.GetAgent().GetVersionHash()
+		if !slices.ContainsFunc(s.m.versions[id], func(v versioned) bool { return v.hash == hash }) {
+			s.m.versions[id] = append(s.m.versions[id], versioned{hash, s.m.snapshot()[id]})
+		}
+	}
+}
+
+// rollback brings back one of the versions whose children are there and do not lead back. The visibility stays.
+func (s *story) rollback(id string, elsewhere bool) {
+	version := rapid.SampledFrom(s.m.versions[id]).Draw(s.T, "version")
+	for child := range version.was.routes {
+		if _, alive := s.m.now[child]; !alive || s.m.leads(child, id) {
+			return
+		}
+	}
+	bring := func(w *was) { version.was.copyTo(w); w.routes = maps.Clone(version.was.routes) }
+	is := s.m.snapshot()[id]
+	next := is
+	bring(&next)
+	req := &pb.RollbackAgentVersionRequest{Uuid: id, VersionHash: &version.hash}
+	if !elsewhere {
+		change(s.bench, req, &pb.RollbackAgentVersionResponse{})
+		s.m.set(id, bring)
+		return
+	}
+	s.outside(req)
+	if next.temperature != is.temperature || next.instruction != is.instruction || next.tags != is.tags || next.tagged != is.tagged ||
+		!maps.Equal(next.routes, is.routes) {
+		s.m.hidden(id, bring)
+	}
+}
+
 // reroute adds, changes or takes away a route. Changes of ours do not show the agent.
 func (s *story) reroute(kind, parent string) {
 	if kind == "reroute" || kind == "unroute" || kind == "unroute elsewhere" {
@@ -276,92 +321,4 @@ func (s *story) reroute(kind, parent string) {
 	}
 	s.outside(&pb.AddAgentRouteRequest{ParentAgentUuid: parent, ChildAgentUuid: child, IfCase: new("always"), RouteName: new("x")})
 	s.m.hidden(parent, func(w *was) { w.routes[child] = "always" })
-}
-
-// requireMoment asks how an agent was at a moment, and where a conversation could go.
-func (s *story) requireMoment() {
-	n := rapid.IntRange(0, len(s.m.past)-1).Draw(s.T, "after step")
-	id := rapid.SampledFrom(s.m.ours).Draw(s.T, "agent")
-	part := rapid.Float64Range(0, 1).Draw(s.T, "moment")
-	at := s.m.between[n][0].Add(time.Duration(part * float64(s.m.between[n][1].Sub(s.m.between[n][0]))))
-	want, there := s.m.past[n][id]
-	got, err := s.asOf(s.auditor, id, at)
-	if fault.ReasonOf(err) == pb.ErrorReason_ERROR_REASON_NOT_FOUND {
-		if there {
-			s.Fatalf("after step %d (%s) agent %s was there: %v", n, at, id, err)
-		}
-		return
-	}
-	if err != nil {
-		s.Fatalf("asking how agent %s was: %v", id, err)
-	}
-	if !there {
-		s.Fatalf("after step %d (%s) agent %s was not there, and is told to be %v", n, at, id, got)
-	}
-	s.requireSame(fmt.Sprintf("after step %d (%s) agent %s", n, at, id), got, want)
-	s.requireGraph(n, id, at)
-}
-
-func (s *story) requireSame(when string, got *pb.GetAgentAsOfResponse, want was) {
-	agent := got.GetAgent()
-	routes := map[string]string{}
-	for _, child := range agent.GetChildAgents() {
-		routes[child.GetUuid()] = child.GetIfCase()
-	}
-	switch {
-	case agent.GetTemperature() != want.temperature, agent.GetInstruction() != want.instruction, !slices.Equal(own(agent.GetTags()), []string{want.tags}):
-		s.Fatalf("%s was %v, %q, %q, and is told to be %v, %q, %q", when, want.temperature, want.instruction, want.tags,
-			agent.GetTemperature(), agent.GetInstruction(), agent.GetTags())
-	case !maps.Equal(routes, want.routes):
-		s.Fatalf("%s had the routes %v, and is told to have %v", when, want.routes, routes)
-	case !slices.Contains(got.GetUnknownFields(), "deployment") && agent.GetDeployment().GetVisibility() != want.visibility && !want.unseen:
-		s.Fatalf("%s was %v, and is told to be %v", when, want.visibility, agent.GetDeployment().GetVisibility())
-	case slices.Contains(got.GetUnknownFields(), "deployment") && !want.unseen:
-		s.Fatalf("%s was seen whole, and %q is told to be unknown", when, got.GetUnknownFields())
-	}
-}
-
-// own are tags without that by which a creation of ours is found again.
-func own(tags []string) []string {
-	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return len(tag) > 1 })
-}
-
-// requireGraph compares all that can be reached with a walk through the replay, in both directions.
-func (s *story) requireGraph(n int, id string, at time.Time) {
-	for _, direction := range []pb.GetRouteGraphRequest_Direction{pb.GetRouteGraphRequest_DIRECTION_CHILDREN, pb.GetRouteGraphRequest_DIRECTION_PARENTS} {
-		resp, err := s.GetRouteGraph(s.bench.t.Context(), s.auditor, &pb.GetRouteGraphRequest{
-			RootUuid: id, AsOf: timestamppb.New(at), Direction: direction, MaxDepth: 32,
-		})
-		if err != nil {
-			s.Fatalf("asking for the routes of agent %s: %v", id, err)
-		}
-		got := map[string]bool{}
-		for _, edge := range resp.GetEdges() {
-			got[edge.GetParentUuid()+" "+edge.GetChildUuid()+" "+edge.GetIfCase()] = true
-		}
-		want := map[string]bool{}
-		reach(s.m.past[n], id, direction, map[string]bool{}, want)
-		if !maps.Equal(got, want) {
-			s.Fatalf("after step %d (%s) the graph of %s from %s was %v, and is told to be %v", n, at, direction, id, want, got)
-		}
-	}
-}
-
-func reach(past map[string]was, at string, direction pb.GetRouteGraphRequest_Direction, met, edges map[string]bool) {
-	if met[at] {
-		return
-	}
-	met[at] = true
-	for parent, w := range past {
-		for child, ifCase := range w.routes {
-			near, far := parent, child
-			if direction == pb.GetRouteGraphRequest_DIRECTION_PARENTS {
-				near, far = child, parent
-			}
-			if near == at {
-				edges[parent+" "+child+" "+ifCase] = true
-				reach(past, far, direction, met, edges)
-			}
-		}
-	}
 }

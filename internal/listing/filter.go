@@ -19,7 +19,13 @@ const (
 )
 
 // Filter is a filter that was understood. The zero Filter lets all rows pass.
-type Filter struct{ where condition }
+type Filter struct {
+	where condition
+	span  Span
+}
+
+// IsZero says that the filter lets all rows pass.
+func (f Filter) IsZero() bool { return f.where == nil }
 
 // condition writes a condition and adds its arguments. What is NULL counts as false.
 type condition func(*Args) string
@@ -38,29 +44,33 @@ func (f Filter) SQL(args *Args) string {
 // As AIP-160 has it, OR binds tighter than AND, and what stands on the right is a
 // value, never a field, so that it needs no quotes if it is one word.
 func (s *Schema) Filter(text string) (Filter, error) {
-	where, err := s.parse(text)
+	filter, err := s.parse(text)
 	if err != nil {
 		return Filter{}, fault.Invalid("filter", "%s; fields: %s", err, s.names())
 	}
-	return Filter{where: where}, nil
+	return filter, nil
 }
 
-func (s *Schema) parse(text string) (condition, error) {
+func (s *Schema) parse(text string) (Filter, error) {
 	switch {
 	case strings.TrimSpace(text) == "":
-		return nil, nil //nolint:nilnil // no filter is no condition
+		return Filter{}, nil
 	case len(text) > maxFilter:
-		return nil, fmt.Errorf("is longer than %d bytes", maxFilter)
+		return Filter{}, fmt.Errorf("is longer than %d bytes", maxFilter)
 	case nesting(text) > maxNesting:
-		return nil, fmt.Errorf("has more than %d parentheses in each other", maxNesting)
+		return Filter{}, fmt.Errorf("has more than %d parentheses in each other", maxNesting)
 	}
 	var parser filtering.Parser
 	parser.Init(text)
 	parsed, err := parser.Parse()
 	if err != nil {
-		return nil, explain(err)
+		return Filter{}, explain(err)
 	}
-	return s.condition(parsed.GetExpr())
+	where, err := s.condition(parsed.GetExpr())
+	if err != nil {
+		return Filter{}, err
+	}
+	return Filter{where: where, span: s.span(parsed.GetExpr())}, nil
 }
 
 // nesting is how deep the parentheses outside of quotes go.

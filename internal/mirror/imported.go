@@ -58,6 +58,9 @@ func importVersions(ctx context.Context, q *db.Queries, id uuid.UUID) error {
 		return fmt.Errorf("reading the versions of agent %s: %w", id, err)
 	}
 	i := importing{q: q, id: id, states: states}
+	if err := i.cut(ctx, versions); err != nil {
+		return err
+	}
 	bodies := make([]*pb.AgentVersion, len(versions))
 	others := map[int]bool{} // those that none of ours made
 	for n, version := range versions {
@@ -91,7 +94,7 @@ func importVersions(ctx context.Context, q *db.Queries, id uuid.UUID) error {
 			return err
 		}
 	}
-	return nil
+	return i.leave(ctx, versions, bodies)
 }
 
 // importing is one agent's history into which versions are brought, the oldest first.
@@ -103,8 +106,9 @@ type importing struct {
 
 // name gives a version to the change of routes that made it, if one of ours did: it comes
 // after the version before that change, before the one after it, and is the first that shows
-// what the change did; last is the one before, nil if there is none. What we saw of that
-// version later was taken for made elsewhere, if the agent was changed there before, too.
+// what the change did, and was made while that was under way; last is the one before, nil if there is none. Others may have
+// made the same of it at another time. What we saw of that version later was taken for made elsewhere, if the agent was
+// changed there before, too.
 func (i *importing) name(ctx context.Context, version dbsql.ListedVersionsRow, body, last *pb.AgentVersion) (bool, error) {
 	after := int64(-1)
 	for n := range i.states {
@@ -119,7 +123,7 @@ func (i *importing) name(ctx context.Context, version dbsql.ListedVersionsRow, b
 		if err != nil {
 			return false, err
 		}
-		if !did.shownBy(body) || last != nil && did.shownBy(last) {
+		if !did.around(version.VendorCreatedAt) || !did.shownBy(body) || last != nil && did.shownBy(last) {
 			continue
 		}
 		if err := i.list(ctx, *state, body); err != nil {
@@ -148,6 +152,8 @@ func (i *importing) name(ctx context.Context, version dbsql.ListedVersionsRow, b
 
 // deed is what a change of ours did to an agent's routes.
 type deed struct {
+	// sent and finished are when it may have been done; nil if that is not known.
+	sent, finished *time.Time
 	// children are those that it gave a condition, or took away: nil.
 	children map[string]*string
 	// functions are those that it took away, by name.
@@ -161,6 +167,7 @@ func (i *importing) deed(ctx context.Context, id uuid.UUID) (deed, error) {
 	if err != nil {
 		return d, fmt.Errorf("reading operation %s: %w", id, err)
 	}
+	d.sent, d.finished = op.SentAt, op.FinishedAt
 	if op.Method == deleteRouteMethod && op.ResourceUUID != nil {
 		d.children[op.ResourceUUID.String()] = nil // which we may never have seen
 	}
@@ -354,7 +361,8 @@ func (i *importing) spot(
 		}
 		cover = n
 	}
-	return cover, &i.states[seen].ValidFrom, nil
+	until := i.states[seen].ValidFrom // not its place among the states, which others will take
+	return cover, &until, nil
 }
 
 // adopt gives a state without a version the one that it left as it was.

@@ -216,16 +216,53 @@ func (q *Queries) CloseAgentState(ctx context.Context, arg CloseAgentStateParams
 	return err
 }
 
+const continueAgentState = `-- name: ContinueAgentState :one
+INSERT INTO agent_states (agent_uuid, valid_from, valid_to, version_hash, body)
+SELECT cut.agent_uuid, cut.valid_to, $1::timestamptz, $2, cut.body FROM agent_states AS cut WHERE cut.id = $3
+RETURNING id
+`
+
+type ContinueAgentStateParams struct {
+	Until       *time.Time
+	VersionHash string
+	ID          int64
+}
+
+// The rest of a state that was cut: of the version that made it, and by somebody else.
+func (q *Queries) ContinueAgentState(ctx context.Context, arg ContinueAgentStateParams) (int64, error) {
+	row := q.db.QueryRow(ctx, continueAgentState, arg.Until, arg.VersionHash, arg.ID)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
+const cutAgentState = `-- name: CutAgentState :exec
+UPDATE agent_states SET valid_to = $1::timestamptz, version_hash = '' WHERE id = $2
+`
+
+type CutAgentStateParams struct {
+	At time.Time
+	ID int64
+}
+
+// The version that a state was taken for began only in the middle of it. Which one it is before that, the vendor's list may tell.
+func (q *Queries) CutAgentState(ctx context.Context, arg CutAgentStateParams) error {
+	_, err := q.db.Exec(ctx, cutAgentState, arg.At, arg.ID)
+	return err
+}
+
 const disownStates = `-- name: DisownStates :exec
 UPDATE agent_states s SET operation_id = NULL, actor = NULL, reason = ''
  WHERE s.agent_uuid = $1 AND s.version_hash <> '' AND NOT s.partial
    AND EXISTS (SELECT FROM operations o JOIN agent_versions v ON v.agent_uuid = s.agent_uuid AND v.version_hash = s.version_hash
-                WHERE o.id = s.operation_id AND o.method NOT IN ('agentsvc.v1.AgentService.RollbackAgentVersion',
-                      'agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility')
-                  AND v.vendor_created_at < o.sent_at - interval '30 seconds')
+                WHERE o.id = s.operation_id
+                  AND (o.method NOT IN ('agentsvc.v1.AgentService.RollbackAgentVersion', 'agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility')
+                       AND v.vendor_created_at < o.sent_at - interval '30 seconds'
+                       OR v.vendor_created_at > o.finished_at + interval '30 seconds' AND v.vendor_created_at <= s.valid_from))
 `
 
-// The same for states of such versions.
+// The same for states of such versions, but for those that began before a version that was made after: see CutAgentState. A rollback
+// may well bring an old version back.
 func (q *Queries) DisownStates(ctx context.Context, agentUuid uuid.UUID) error {
 	_, err := q.db.Exec(ctx, disownStates, agentUuid)
 	return err
@@ -234,12 +271,14 @@ func (q *Queries) DisownStates(ctx context.Context, agentUuid uuid.UUID) error {
 const disownVersions = `-- name: DisownVersions :exec
 UPDATE agent_versions v SET operation_id = NULL, actor = NULL, reason = ''
  WHERE v.agent_uuid = $1
-   AND EXISTS (SELECT FROM operations o WHERE o.id = v.operation_id AND o.method <> 'agentsvc.v1.AgentService.RollbackAgentVersion'
-                                           AND v.vendor_created_at < o.sent_at - interval '30 seconds')
+   AND EXISTS (SELECT FROM operations o
+                WHERE o.id = v.operation_id
+                  AND (v.vendor_created_at < o.sent_at - interval '30 seconds' OR v.vendor_created_at > o.finished_at + interval '30 seconds'))
 `
 
 // Versions that were there before the change was sent that an answer or a look took them for
-// the work of, by more than the clocks may differ. A rollback may bring an old one back.
+// the work of, by more than the clocks may differ, or that were made after it had ended. A rollback that finds what it is to bring back
+// answers with the version that applies.
 func (q *Queries) DisownVersions(ctx context.Context, agentUuid uuid.UUID) error {
 	_, err := q.db.Exec(ctx, disownVersions, agentUuid)
 	return err

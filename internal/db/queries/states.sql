@@ -45,20 +45,34 @@ SELECT version_hash, vendor_id, body, vendor_created_at, operation_id FROM agent
 
 -- name: DisownVersions :exec
 -- Versions that were there before the change was sent that an answer or a look took them for
--- the work of, by more than the clocks may differ. A rollback may bring an old one back.
+-- the work of, by more than the clocks may differ, or that were made after it had ended. A rollback that finds what it is to bring back
+-- answers with the version that applies.
 UPDATE agent_versions v SET operation_id = NULL, actor = NULL, reason = ''
  WHERE v.agent_uuid = @agent_uuid
-   AND EXISTS (SELECT FROM operations o WHERE o.id = v.operation_id AND o.method <> 'agentsvc.v1.AgentService.RollbackAgentVersion'
-                                           AND v.vendor_created_at < o.sent_at - interval '30 seconds');
+   AND EXISTS (SELECT FROM operations o
+                WHERE o.id = v.operation_id
+                  AND (v.vendor_created_at < o.sent_at - interval '30 seconds' OR v.vendor_created_at > o.finished_at + interval '30 seconds'));
 
 -- name: DisownStates :exec
--- The same for states of such versions.
+-- The same for states of such versions, but for those that began before a version that was made after: see CutAgentState. A rollback
+-- may well bring an old version back.
 UPDATE agent_states s SET operation_id = NULL, actor = NULL, reason = ''
  WHERE s.agent_uuid = @agent_uuid AND s.version_hash <> '' AND NOT s.partial
    AND EXISTS (SELECT FROM operations o JOIN agent_versions v ON v.agent_uuid = s.agent_uuid AND v.version_hash = s.version_hash
-                WHERE o.id = s.operation_id AND o.method NOT IN ('agentsvc.v1.AgentService.RollbackAgentVersion',
-                      'agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility')
-                  AND v.vendor_created_at < o.sent_at - interval '30 seconds');
+                WHERE o.id = s.operation_id
+                  AND (o.method NOT IN ('agentsvc.v1.AgentService.RollbackAgentVersion', 'agentsvc.v1.AgentService.UpdateAgentDeploymentVisibility')
+                       AND v.vendor_created_at < o.sent_at - interval '30 seconds'
+                       OR v.vendor_created_at > o.finished_at + interval '30 seconds' AND v.vendor_created_at <= s.valid_from));
+
+-- name: CutAgentState :exec
+-- The version that a state was taken for began only in the middle of it. Which one it is before that, the vendor's list may tell.
+UPDATE agent_states SET valid_to = @at::timestamptz, version_hash = '' WHERE id = @id;
+
+-- name: ContinueAgentState :one
+-- The rest of a state that was cut: of the version that made it, and by somebody else.
+INSERT INTO agent_states (agent_uuid, valid_from, valid_to, version_hash, body)
+SELECT cut.agent_uuid, cut.valid_to, sqlc.narg('until')::timestamptz, @version_hash, cut.body FROM agent_states AS cut WHERE cut.id = @id
+RETURNING id;
 
 -- name: RoutesOfOperation :many
 -- What an operation did to an agent's routes.
