@@ -159,16 +159,16 @@ func TestUUIDsAreInOneForm(t *testing.T) {
 	upper := strings.ToUpper(lower)
 	for name, tc := range map[string]struct{ req, want proto.Message }{
 		"one, and no other text": {
-			&pb.UpdateAgentRequest{Uuid: upper, Name: &upper, ModelUuid: &upper, Tags: []string{upper}, McpServers: []*pb.McpServer{{ServerLabel: &upper}}},
-			&pb.UpdateAgentRequest{Uuid: lower, Name: &upper, ModelUuid: &lower, Tags: []string{upper}, McpServers: []*pb.McpServer{{ServerLabel: &upper}}},
+			&pb.UpdateAgentRequest{Uuid: upper, Name: new(upper), ModelUuid: new(upper), Tags: []string{upper}, McpServers: []*pb.McpServer{{ServerLabel: new(upper)}}},
+			&pb.UpdateAgentRequest{Uuid: lower, Name: new(upper), ModelUuid: new(lower), Tags: []string{upper}, McpServers: []*pb.McpServer{{ServerLabel: new(upper)}}},
 		},
 		"several": {
 			&pb.AttachKnowledgeBasesRequest{AgentUuid: lower, KnowledgeBaseUuids: []string{lower, upper}},
 			&pb.AttachKnowledgeBasesRequest{AgentUuid: lower, KnowledgeBaseUuids: []string{lower, lower}},
 		},
 		"in messages": {
-			&pb.AttachGuardrailsRequest{AgentUuid: upper, Guardrails: []*pb.AgentGuardrailInput{{GuardrailUuid: &upper}, {}}},
-			&pb.AttachGuardrailsRequest{AgentUuid: lower, Guardrails: []*pb.AgentGuardrailInput{{GuardrailUuid: &lower}, {}}},
+			&pb.AttachGuardrailsRequest{AgentUuid: upper, Guardrails: []*pb.AgentGuardrailInput{{GuardrailUuid: new(upper)}, {}}},
+			&pb.AttachGuardrailsRequest{AgentUuid: lower, Guardrails: []*pb.AgentGuardrailInput{{GuardrailUuid: new(lower)}, {}}},
 		},
 		"not in free-form JSON": {
 			&pb.AddFunctionRouteRequest{AgentUuid: upper, InputSchema: object(structpb.NewStringValue(upper))},
