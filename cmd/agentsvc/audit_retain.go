@@ -47,6 +47,10 @@ func auditHold(ctx context.Context, e auditEnv, args []string) error {
 		return errors.New("say set, release or list")
 	}
 	command := args[0]
+	if asksForHelp(command) {
+		_, err := fmt.Fprint(e.stdout, auditUsage)
+		return err
+	}
 	flags := e.flags("hold " + command)
 	team := flags.String("team", "", "`team` whose events are kept; all events if none is named")
 	reason := flags.String("reason", "", "`why`, for the audit history")

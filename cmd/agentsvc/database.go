@@ -38,6 +38,9 @@ func (c databaseCommands) run(ctx context.Context, args []string, getenv func(st
 		fmt.Fprint(stderr, c.usage)
 		return fmt.Errorf("%s: there is no %q; say one of %s", c.name, args[0], words)
 	}
+	if len(args) > 1 && args[1] != "help" && asksForHelp(args[1]) { // the flags say so before a database is looked for
+		return command(ctx, nil, args[1:2], stdout, stderr)
+	}
 	url := getenv("DATABASE_URL")
 	if url == "" {
 		return fmt.Errorf("%s: DATABASE_URL is not set; it says which database is meant", c.name)

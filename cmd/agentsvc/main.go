@@ -25,7 +25,7 @@ const usage = `agentsvc is the platform service in front of the GenAI REST API.
   agentsvc access    who may call which method
   agentsvc account   list the vendor accounts | assign a team to one
   agentsvc team      import who owns what
-  agentsvc token     create | list | revoke service tokens
+  agentsvc token     create | certificate | list | revoke: tokens and certificates of services
   agentsvc audit     verify | check | export | report | leaves | seal | keygen | retain | hold: the history
   agentsvc version   what this is
 
