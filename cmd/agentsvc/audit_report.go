@@ -70,8 +70,23 @@ func auditExport(ctx context.Context, e auditEnv, args []string) error {
 		}
 	}
 	return e.withStore(ctx, func(store *db.Store) error {
+		if err := teamExists(ctx, store, given.Get("team")); err != nil {
+			return err
+		}
 		return e.to(*out, func(w io.Writer) error { return exportTo(ctx, store, e, req, w) })
 	})
+}
+
+// teamExists keeps a team's misspelt name from looking like a team of which nothing is told.
+func teamExists(ctx context.Context, store *db.Store, name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := store.TeamByName(ctx, name)
+	if db.NoRows(err) {
+		return fmt.Errorf("there is no team %q", name)
+	}
+	return err
 }
 
 // exportTo writes an export, and says on the side what it has.
@@ -99,6 +114,9 @@ func auditReport(ctx context.Context, e auditEnv, args []string) error {
 		return errors.New("say which --month, such as 2026-10")
 	}
 	return e.withStore(ctx, func(store *db.Store) error {
+		if err := teamExists(ctx, store, *team); err != nil {
+			return err
+		}
 		return e.to(*out, func(w io.Writer) error {
 			return report.Write(ctx, reader(store), operator(), report.Spec{Month: *month, Team: *team}, w)
 		})

@@ -36,7 +36,8 @@ func TestAuditIsExportedAndReported(t *testing.T) {
 	if text := a.must(t, "export", "--filter", "resource_kind = audit_events"); strings.Count(text, "ExportAuditEvents") < 8 || !strings.Contains(text, "SummarizeAuditEvents") {
 		t.Errorf("the history tells of its readings: %s", text)
 	}
-	for _, args := range [][]string{{"export", "--format", "xml"}, {"export", "--since", "yesterday"}, {"report"}, {"report", "--month", "May"}} {
+	for _, args := range [][]string{{"export", "--format", "xml"}, {"export", "--since", "yesterday"}, {"report"}, {"report", "--month", "May"},
+		{"report", "--month", "2026-10", "--team", "nosuch"}, {"export", "--team", "nosuch"}} {
 		if _, err := a.run(t, args...); err == nil {
 			t.Errorf("%v works", args)
 		}

@@ -63,7 +63,7 @@ func (f *freezes) check(ctx context.Context, store *db.Store, m *methods.Method,
 			}
 			what = fmt.Sprintf("team %q", touched[i].Name)
 		}
-		return fault.New(pb.ErrorReason_ERROR_REASON_FROZEN, "%s is frozen: nothing can be changed. %s froze it at %s: %s",
+		return fault.New(pb.ErrorReason_ERROR_REASON_FROZEN, "%s is frozen: only what takes rights or changes back can be done. %s froze it at %s: %s",
 			what, row.Actor, row.FrozenAt.UTC().Format(time.RFC3339), row.Reason)
 	}
 	return nil

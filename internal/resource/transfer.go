@@ -273,7 +273,7 @@ func thawed(ctx context.Context, q *db.Queries, team dbsql.TeamByIDRow) error {
 	case err != nil:
 		return fmt.Errorf("looking whether team %s is frozen: %w", team.Name, err)
 	}
-	return fault.New(pb.ErrorReason_ERROR_REASON_FROZEN, "team %q is frozen: nothing can be changed. %s froze it at %s: %s",
+	return fault.New(pb.ErrorReason_ERROR_REASON_FROZEN, "team %q is frozen: only what takes rights or changes back can be done. %s froze it at %s: %s",
 		team.Name, row.Actor, row.FrozenAt.UTC().Format(time.RFC3339), row.Reason)
 }
 
