@@ -49,6 +49,8 @@ type Authenticator struct {
 	changed func()
 	// told are the teams of grants that do not exist, so that the log has them once.
 	told sync.Map
+	// named is when the token was issued that a person, by their row, has their name of.
+	named sync.Map
 }
 
 // New makes an authenticator that asks store.

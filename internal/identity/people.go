@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/agentsvc/agentsvc/internal/config"
 	"github.com/agentsvc/agentsvc/internal/db"
@@ -41,11 +44,13 @@ func (a *Authenticator) person(ctx context.Context, token string) (known, error)
 // signIn is the person's row. It is made when they are first seen, and has the name that
 // they were last seen with; but not all tokens of a person have their email address, and
 // those that do not leave it as it is. An address that is not verified any more, or was not by
-// what we are told now, is taken from them.
+// what we are told now, is taken from them. Of two tokens the later one names its person: each other
+// name has all replicas forget all callers, so it must not change with every call of somebody who
+// shows both in turn.
 func (a *Authenticator) signIn(ctx context.Context, p oidc.Person) (dbsql.PrincipalBySubjectRow, error) {
 	who := dbsql.PrincipalBySubjectParams{Issuer: p.Issuer.URL, Subject: p.Subject}
 	row, err := a.store.PrincipalBySubject(ctx, who)
-	stays := !p.Verified && !strings.Contains(row.Name, " ") && !strings.EqualFold(row.Name, p.Email)
+	stays := !p.Verified && !strings.Contains(row.Name, " ") && !strings.EqualFold(row.Name, p.Email) || a.namedLater(row.ID, p)
 	if db.NoRows(err) || err == nil && row.Name != p.Name && !stays {
 		_, err = a.store.UpsertPerson(ctx, dbsql.UpsertPersonParams{Issuer: who.Issuer, Subject: who.Subject, Name: p.Name})
 		if err == nil {
@@ -58,7 +63,17 @@ func (a *Authenticator) signIn(ctx context.Context, p oidc.Person) (dbsql.Princi
 	if row.Kind == kindService {
 		return row, refused("%s of %s is a service", p.Subject, p.Issuer.URL)
 	}
+	if !stays {
+		a.named.Store(row.ID, p.Issued)
+	}
 	return row, nil
+}
+
+// namedLater says that this process has seen a later token of a person that named them.
+func (a *Authenticator) namedLater(id uuid.UUID, p oidc.Person) bool {
+	value, _ := a.named.Load(id)
+	issued, seen := value.(time.Time)
+	return seen && p.Issued.Before(issued)
 }
 
 // grant adds what the groups of a token say. Of two roles the higher one counts.

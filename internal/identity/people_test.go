@@ -220,6 +220,29 @@ func TestAnAddressIsNoOneUntilVerified(t *testing.T) {
 }
 
 // TestPeopleWhoComeAtOnce are made once.
+// TestTheLaterTokenNamesItsPerson shows two tokens of one person in turn, which have another name
+// each: a new name has everybody forgotten, so there is one change at the most.
+func TestTheLaterTokenNamesItsPerson(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	idp := newProvider(t)
+	authenticator := identity.New(db.New(pool), identity.Config{Issuers: idp.believed()})
+	token := func(email string, issued time.Time) identity.Credentials {
+		return idp.token(t, "1234", map[string]any{"email": email, "email_verified": true, "iat": issued.Unix()})
+	}
+	earlier, later := token("paula@maiden.example", time.Now().Add(-time.Minute)), token("paula@payments.example", time.Now())
+	for i, shown := range []identity.Credentials{earlier, later, earlier, later, earlier} {
+		got, err := authenticator.Authenticate(t.Context(), shown)
+		want := "paula@payments.example"
+		if i == 0 {
+			want = "paula@maiden.example"
+		}
+		if err != nil || got.Name != want {
+			t.Errorf("at call %d she is %q (%v), want %q", i, got.Name, err, want)
+		}
+	}
+}
+
 func TestPeopleWhoComeAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)

@@ -53,9 +53,6 @@ func NewAccounts(lost []string, first *Mirror, others ...*Mirror) *Accounts {
 func (a *Accounts) Set(lost []string, others ...*Mirror) {
 	h := &held{all: append(across{a.first}, others...), byName: map[string]*Mirror{}, lost: lost}
 	for _, m := range h.all {
-		if m != a.first && !m.secondary { // not again: it may be at work
-			m.secondary = true
-		}
 		h.byName[m.budget.Account()] = m
 	}
 	a.held.Store(h)

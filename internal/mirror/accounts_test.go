@@ -41,3 +41,30 @@ func TestAListSaysWhatItsAccountDoes(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAccountThatComesLaterCopiesNoCatalogue syncs the copy of an account that the others have
+// not heard of: what the vendor offers to all is the default account's from the first.
+func TestAnAccountThatComesLaterCopiesNoCatalogue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, genaisim.Config{})
+	w.exec("INSERT INTO accounts (name) VALUES ('elsewhere')")
+	elsewhere := w.cfg
+	elsewhere.Budget = budget.New(w.store, "elsewhere", budget.Limits{}, w.log)
+	other := New(elsewhere)
+	t.Cleanup(other.running.Wait)
+	if err := other.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, r := range w.sim.Requests() {
+		switch r.Path {
+		case "/v2/gen-ai/models", "/v2/gen-ai/regions":
+			t.Errorf("the vendor was asked for %s", r.Path)
+		case "/v2/gen-ai/agents":
+			asked++
+		}
+	}
+	if asked == 0 {
+		t.Error("the account's own agents were not asked for")
+	}
+}

@@ -91,7 +91,8 @@ type Mirror struct {
 	log    *slog.Logger
 	api    *methods.Table
 	kinds  []*kind
-	// secondary says that another account's copy has what the vendor offers to all.
+	// secondary says that another account's copy has what the vendor offers to all. It is known from
+	// the first: an account that comes while we run is synced before others hear of it.
 	secondary bool
 
 	// places are taken by those who go through a list.
@@ -112,6 +113,7 @@ func New(cfg Config) *Mirror {
 	return &Mirror{
 		cfg: cfg, store: cfg.Store, client: cfg.Client, budget: cfg.Budget, tokens: cfg.Tokens, log: cfg.Log,
 		api: methods.API(), kinds: kinds(), places: make(chan struct{}, listsAtOnce),
+		secondary: cfg.Budget.Account() != budget.DefaultAccount,
 	}
 }
 

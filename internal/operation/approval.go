@@ -133,7 +133,8 @@ func (e *Engine) undecided(ctx context.Context, q *db.Queries, by identity.Calle
 	case !found.Open:
 		return found.Operation, fault.Precondition("operation %s does not wait for approval: it is %s", id, found.Operation.State)
 	}
-	return found.Operation, identity.Another(ctx, q, by, found.Operation.PrincipalID, found.Operation.Actor, "operation "+id.String())
+	asked := identity.Asked{Principal: found.Operation.PrincipalID, Name: found.Operation.Actor, Through: db.OrEmpty(found.Operation.ActingService)}
+	return found.Operation, identity.Another(ctx, q, by, asked, "operation "+id.String())
 }
 
 // decisionEvent is the history's line of a second owner's word.

@@ -143,3 +143,40 @@ func TestAgentsThatMayHaveMovedAreReadAgain(t *testing.T) {
 	}
 	b.requireConsistent()
 }
+
+// TestAMoveWaitsForEveryFreeze freezes the team of an agent that another team's queued change
+// moves: it is sent once that is over.
+func TestAMoveWaitsForEveryFreeze(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stop := b.start(b.engine)
+	agent, workspace := b.create("agent"), b.workspace("workspace")
+	stop()
+	other := b.team("other", 1)
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := b.pool.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("UPDATE resources SET team_id = $1 WHERE uuid = $2", other.ActingTeam.ID, agent)
+	exec("UPDATE resource_owners SET valid_from = valid_from - interval '1 hour'") // it was so long before the move is asked for
+	move := b.move(workspace, agent)
+	exec("INSERT INTO freezes (team_id, actor, reason) VALUES ($1, 'ada', 'leaked key')", other.ActingTeam.ID)
+	before := len(b.effects())
+	free := b.submit(b.caller, &pb.CreateWorkspaceRequest{
+		Name: new("another"), Mutation: &pb.MutationOptions{Async: true},
+	}, &pb.CreateWorkspaceResponse{})
+	b.start(b.engine)
+	b.ended(free) // it was asked for after the move
+	if n := b.count("SELECT claims FROM operations WHERE id = $1", move); n != 0 {
+		t.Errorf("it was claimed %d times while the agent's team was frozen", n)
+	}
+	if n := len(b.effects()) - before; n != 1 {
+		t.Errorf("the vendor made %d changes while the agent's team was frozen, want 1", n)
+	}
+	exec("UPDATE freezes SET lifted_at = now()")
+	if op := b.ended(move); op.GetState() != pb.Operation_STATE_SUCCEEDED {
+		t.Errorf("after the freeze it ended as %s: %v", op.GetState(), op.GetError())
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,7 +103,12 @@ func (c *Claimer) Approve(ctx context.Context, by identity.Caller, req *pb.Appro
 		case t.FromTeamID != by.ActingTeam.ID || !t.NeedsApproval:
 			return fault.Precondition("transfer %s does not wait for a second owner of team %q", t.ID, by.ActingTeam.Name)
 		}
-		if err := identity.Another(ctx, q, by, t.PrincipalID, t.Actor, "transfer "+t.ID.String()); err != nil {
+		through, err := q.TransferAskedThrough(ctx, t.ID)
+		if err != nil {
+			return fmt.Errorf("looking who asked for transfer %s: %w", t.ID, err)
+		}
+		asked := identity.Asked{Principal: t.PrincipalID, Name: t.Actor, Through: strings.Join(through, "")}
+		if err := identity.Another(ctx, q, by, asked, "transfer "+t.ID.String()); err != nil {
 			return err
 		}
 		if t, err = q.ApproveTransfer(ctx, dbsql.ApproveTransferParams{ApprovedBy: by.Name, ID: t.ID}); err != nil {

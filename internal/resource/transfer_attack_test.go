@@ -140,3 +140,45 @@ func TestAnArchivedTeamIsGivenNothing(t *testing.T) {
 		t.Errorf("claimed for a team that is no more: %v", err)
 	}
 }
+
+// What a service asks for in somebody's name it does not decide on in its own, nor do those
+// who made a token of it.
+func TestNobodyApprovesWhatTheyAskedForInAnothersName(t *testing.T) {
+	t.Parallel()
+	o := newOwnership(t)
+	o.exec(t, "UPDATE teams SET approvals = '{TRANSFER_RESOURCE}' WHERE id = $1", o.red)
+	another := func(name string) identity.Caller {
+		c := owner(name, "red", o.red)
+		c.PrincipalID = uuid.New()
+		return c
+	}
+	rita, roy, rob, desk := another("rita@example.com"), another("roy@example.com"), another("rob@example.com"), another("desk")
+	o.exec(t, "INSERT INTO principals (id, kind, issuer, subject, name, may_act_for_others) VALUES ($1, 'SERVICE', '', 'desk', 'desk', true)", desk.PrincipalID)
+	o.exec(t, `INSERT INTO audit_events (id, actor, principal_id, action, method, resource_kind, parent_kind, parent_uuid, outcome, origin)
+		VALUES (gen_random_uuid(), 'rob', $1, 'REVEAL', 'agentsvc.v1.TeamService.CreateServiceToken', 'service_token', 'principal', $2, 'SUCCEEDED', 'API')`,
+		rob.PrincipalID, desk.PrincipalID)
+	through := rita
+	through.ActingService = "desk"
+	id := o.agent(t, "refunds", &o.red)
+	// Her own word, taken back, says nothing about the next.
+	herself, err := o.claimer.Release(t.Context(), rita, &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.claimer.Decline(t.Context(), rita, &pb.DeclineTransferRequest{Team: "red", Transfer: herself.GetId()}); err != nil {
+		t.Fatal(err)
+	}
+	asked, err := o.claimer.Release(t.Context(), through, &pb.ReleaseResourceRequest{Kind: "agent", Uuid: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	approve := &pb.ApproveTransferRequest{Team: "red", Transfer: asked.GetId()}
+	for name, by := range map[string]identity.Caller{"the service": desk, "who made its token": rob, "herself": rita} {
+		if _, err := o.claimer.Approve(t.Context(), by, approve); fault.ReasonOf(err) != pb.ErrorReason_ERROR_REASON_PRECONDITION_FAILED {
+			t.Errorf("approved by %s: %v", name, err)
+		}
+	}
+	if _, err := o.claimer.Approve(t.Context(), roy, approve); err != nil {
+		t.Errorf("a second owner cannot approve: %v", err)
+	}
+}

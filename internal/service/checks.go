@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"buf.build/go/protovalidate"
@@ -68,7 +70,7 @@ func (s *checkStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 		}
 		req := m.Input.New().Interface()
 		if err := conn.Receive(req); err != nil {
-			return err
+			return unreceived(err)
 		}
 		ctx, err := s.run(ctx, conn.Spec(), req)
 		if err != nil {
@@ -79,6 +81,16 @@ func (s *checkStage) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 		ended := func() error { return context.Cause(ctx) }
 		return whyEnded(ctx, next(ctx, &received{StreamingHandlerConn: conn, req: req, ended: ended}))
 	}
+}
+
+// unreceived is why a stream's request did not come. That it breaks off is its sender's doing: the
+// error alone could as well be one of our connection to the database.
+func unreceived(err error) error {
+	var network net.Error
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) {
+		return fault.Invalid("body", "is no whole message: before it come a byte of flags, which is 0, and its length in four bytes")
+	}
+	return err
 }
 
 // received is a stream whose request has been read already.

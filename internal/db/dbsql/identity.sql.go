@@ -121,13 +121,17 @@ func (q *Queries) MembershipsOf(ctx context.Context, principalID uuid.UUID) ([]M
 }
 
 const oneHand = `-- name: OneHand :one
-WITH RECURSIVE one AS (
+WITH RECURSIVE asked AS (
     SELECT $1::uuid AS id
+    UNION
+    SELECT p.id FROM principals p WHERE p.kind = 'SERVICE' AND p.name = $2::text
+), one AS (
+    SELECT asked.id FROM asked
     UNION
     SELECT e.principal_id FROM one JOIN audit_events e ON e.parent_uuid = one.id
      WHERE e.method = 'agentsvc.v1.TeamService.CreateServiceToken' AND e.outcome = 'SUCCEEDED' AND e.principal_id IS NOT NULL
 ), other AS (
-    SELECT $2::uuid AS id
+    SELECT $3::uuid AS id
     UNION
     SELECT e.principal_id FROM other JOIN audit_events e ON e.parent_uuid = other.id
      WHERE e.method = 'agentsvc.v1.TeamService.CreateServiceToken' AND e.outcome = 'SUCCEEDED' AND e.principal_id IS NOT NULL
@@ -136,14 +140,15 @@ SELECT EXISTS (SELECT FROM one JOIN other ON other.id = one.id)::boolean AS shar
 `
 
 type OneHandParams struct {
-	One   uuid.UUID
-	Other uuid.UUID
+	One     uuid.UUID
+	Through string
+	Other   uuid.UUID
 }
 
 // Whether one hand may have both of two principals: a service is as well in the hand of whoever was
-// given a token of it, and those of their makers.
+// given a token of it, and those of their makers; and what was asked for through a service is in its hand, too.
 func (q *Queries) OneHand(ctx context.Context, arg OneHandParams) (bool, error) {
-	row := q.db.QueryRow(ctx, oneHand, arg.One, arg.Other)
+	row := q.db.QueryRow(ctx, oneHand, arg.One, arg.Through, arg.Other)
 	var shared bool
 	err := row.Scan(&shared)
 	return shared, err

@@ -139,6 +139,10 @@ WITH picked AS MATERIALIZED (
      WHERE o.account = $3 AND o.state = 'RUNNING' AND o.lease_expires_at <= clock_timestamp()
        AND (o.sent_at IS NOT NULL OR NOT EXISTS
                (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0))
+       AND (o.sent_at IS NOT NULL OR o.also_keys = '{}' OR NOT EXISTS
+               (SELECT FROM unnest(o.also_keys) AS k
+                  JOIN resources r ON r.kind = split_part(k, '/', 1) AND r.uuid = split_part(k, '/', 2)::uuid
+                  JOIN freezes f ON f.team_id = r.team_id AND f.lifted_at IS NULL OFFSET 0))
      ORDER BY o.lease_expires_at
      LIMIT $4
        FOR UPDATE SKIP LOCKED
@@ -268,6 +272,10 @@ WITH picked AS MATERIALIZED (
                           AND s.state IN ('QUEUED', 'RUNNING') AND (s.state = 'RUNNING' OR s.number < o.number)
                        OFFSET 0)
        AND NOT EXISTS (SELECT FROM freezes f WHERE f.lifted_at IS NULL AND (f.team_id IS NULL OR f.team_id = o.team_id) OFFSET 0)
+       AND (o.also_keys = '{}' OR NOT EXISTS
+               (SELECT FROM unnest(o.also_keys) AS k
+                  JOIN resources r ON r.kind = split_part(k, '/', 1) AND r.uuid = split_part(k, '/', 2)::uuid
+                  JOIN freezes f ON f.team_id = r.team_id AND f.lifted_at IS NULL OFFSET 0))
      ORDER BY o.lane, o.virtual_start, o.number
      LIMIT $7
        FOR UPDATE SKIP LOCKED
@@ -298,7 +306,7 @@ type ClaimQueuedParams struct {
 // its keys at once or none of them, and two cannot wait for each other. That no two run
 // with a shared key is for the lock of the budget, under which all claims are made one
 // after the other; the unique index sees to the order keys alone.
-// What belongs to a frozen team waits.
+// What belongs to a frozen team waits, and so does what changes something of one besides.
 // Those of the methods named at_once, about which nothing is left to be asked, are marked as sent:
 // it spares them a commit of their own, but this one must be durable then. Something is left where what
 // it is about may have got another owner: see GotAnotherOwner.

@@ -310,3 +310,34 @@ func (q *Queries) SetOwner(ctx context.Context, arg SetOwnerParams) error {
 	_, err := q.db.Exec(ctx, setOwner, arg.TeamID, arg.Kind, arg.UUID)
 	return err
 }
+
+const transferAskedThrough = `-- name: TransferAskedThrough :many
+SELECT coalesce(e.acting_service, '')::text AS through
+  FROM transfers t JOIN audit_events e ON e.resource_uuid = t.uuid AND e.resource_kind = t.kind
+                                      AND e.recorded_at > t.created_at - interval '1 minute'
+ WHERE t.id = $1 AND e.method IN ('agentsvc.v1.ResourceService.TransferResource', 'agentsvc.v1.ResourceService.ReleaseResource')
+   AND e.outcome = 'SUCCEEDED' AND e.principal_id = t.principal_id
+ ORDER BY e.recorded_at DESC LIMIT 1
+`
+
+// The service that acted for whoever asked for a transfer, by its line in the history, which was written with it; "" for none. A
+// resource has one open transfer, so the last line that could be meant is.
+func (q *Queries) TransferAskedThrough(ctx context.Context, id uuid.UUID) ([]string, error) {
+	rows, err := q.db.Query(ctx, transferAskedThrough, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var through string
+		if err := rows.Scan(&through); err != nil {
+			return nil, err
+		}
+		items = append(items, through)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

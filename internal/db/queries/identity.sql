@@ -104,9 +104,13 @@ UPDATE service_tokens SET last_used_at = now()
 
 -- name: OneHand :one
 -- Whether one hand may have both of two principals: a service is as well in the hand of whoever was
--- given a token of it, and those of their makers.
-WITH RECURSIVE one AS (
+-- given a token of it, and those of their makers; and what was asked for through a service is in its hand, too.
+WITH RECURSIVE asked AS (
     SELECT @one::uuid AS id
+    UNION
+    SELECT p.id FROM principals p WHERE p.kind = 'SERVICE' AND p.name = @through::text
+), one AS (
+    SELECT asked.id FROM asked
     UNION
     SELECT e.principal_id FROM one JOIN audit_events e ON e.parent_uuid = one.id
      WHERE e.method = 'agentsvc.v1.TeamService.CreateServiceToken' AND e.outcome = 'SUCCEEDED' AND e.principal_id IS NOT NULL

@@ -30,6 +30,16 @@ RETURNING *;
 SELECT sqlc.embed(t), (t.ended_at IS NULL AND t.expires_at > clock_timestamp())::boolean AS open
   FROM transfers t WHERE t.id = @id AND (t.from_team_id = @team_id OR t.to_team_id = @team_id) FOR UPDATE;
 
+-- name: TransferAskedThrough :many
+-- The service that acted for whoever asked for a transfer, by its line in the history, which was written with it; "" for none. A
+-- resource has one open transfer, so the last line that could be meant is.
+SELECT coalesce(e.acting_service, '')::text AS through
+  FROM transfers t JOIN audit_events e ON e.resource_uuid = t.uuid AND e.resource_kind = t.kind
+                                      AND e.recorded_at > t.created_at - interval '1 minute'
+ WHERE t.id = @id AND e.method IN ('agentsvc.v1.ResourceService.TransferResource', 'agentsvc.v1.ResourceService.ReleaseResource')
+   AND e.outcome = 'SUCCEEDED' AND e.principal_id = t.principal_id
+ ORDER BY e.recorded_at DESC LIMIT 1;
+
 -- name: EndTransfer :one
 UPDATE transfers SET accepted = @accepted, ended_by = @ended_by, ended_at = clock_timestamp() WHERE id = @id
 RETURNING *;

@@ -37,7 +37,7 @@ func (i *issuer) person(token *oidc.IDToken, c claims, now time.Time) (Person, e
 	case token.Subject == "" || len(token.Subject) > maxName || token.Subject != printable(token.Subject):
 		return Person{}, errors.New("its subject is empty, too long or not printable")
 	}
-	p := Person{Issuer: &i.Issuer, Subject: token.Subject, Groups: c.groups(i.GroupsClaim), Until: until}
+	p := Person{Issuer: &i.Issuer, Subject: token.Subject, Groups: c.groups(i.GroupsClaim), Issued: token.IssuedAt, Until: until}
 	p.Email, _ = c["email"].(string)
 	p.Verified = isEmail(p.Email) && c.verified(i.TrustEmail)
 	p.Name = p.Email

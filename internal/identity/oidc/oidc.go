@@ -42,6 +42,8 @@ type Person struct {
 	Email    string
 	Verified bool
 	Groups   []string
+	// Issued is when the token was.
+	Issued time.Time
 	// Until is when the token is no longer good, the skew included.
 	Until time.Time
 }
