@@ -324,8 +324,10 @@ func (w wrongly) refused(t *testing.T) {
 		})
 		refused(t, update(), connect.CodeInvalidArgument, "422", "this model is retired in tor1")
 	})
-	t.Run("400 for a model that does not exist", func(t *testing.T) {
-		_, err := c.agents.UpdateAgent(t.Context(), &pb.UpdateAgentRequest{Uuid: agent, ModelUuid: proto.String(genaisim.DefaultProject)})
+	t.Run("400 for a region that does not exist", func(t *testing.T) {
+		_, err := c.agents.CreateAgent(t.Context(), &pb.CreateAgentRequest{
+			Name: new("nowhere"), ModelUuid: proto.String(genaisim.ModelLlama), Region: new("nowhere1"),
+		})
 		refused(t, err, connect.CodeInvalidArgument, "400", "does not exist")
 	})
 	t.Run("409 for a route that is there", func(t *testing.T) {

@@ -41,4 +41,13 @@ func TestWhatGotAnotherOwner(t *testing.T) {
 	if made := len(b.effects()) - before; made != 1 {
 		t.Errorf("the vendor made %d changes, want 1", made)
 	}
+	// What nobody owns is the platform team's to change, for however short that has been so.
+	if _, err := b.pool.Exec(t.Context(), "UPDATE resources SET team_id = NULL WHERE uuid = $1", kept); err != nil {
+		t.Fatal(err)
+	}
+	platform := b.team("platform", 1)
+	op := b.ended(b.submit(platform, &pb.UpdateAgentRequest{Uuid: kept, K: new(int32(4)), Mutation: async}, &pb.UpdateAgentResponse{}))
+	if op.GetState() != pb.Operation_STATE_SUCCEEDED {
+		t.Errorf("the platform team's change ended as %s: %v", op.GetState(), op.GetError())
+	}
 }

@@ -252,6 +252,7 @@ WITH picked AS MATERIALIZED (
                  AND NOT EXISTS (SELECT FROM resource_owners w
                                   WHERE w.valid_to IS NULL AND w.team_id IS DISTINCT FROM o.team_id
                                     AND w.valid_from > o.created_at - interval '1 minute'
+                                    AND (w.team_id IS NOT NULL OR o.team_id <> (SELECT t.id FROM teams t WHERE t.name = 'platform'))
                                     AND ((w.kind = o.resource_kind AND w.uuid = o.resource_uuid)
                                          OR (w.kind = o.parent_kind AND w.uuid = o.parent_uuid)) OFFSET 0) AS ready
       FROM operations o
@@ -415,13 +416,14 @@ SELECT EXISTS (SELECT FROM operations o
                                      UNION ALL SELECT split_part(k, '/', 1), split_part(k, '/', 2)::uuid FROM unnest(o.also_keys) AS k) AS on_(kind, uuid)
                  JOIN resource_owners w ON w.kind = on_.kind AND w.uuid = on_.uuid AND w.valid_to IS NULL
                                        AND w.team_id IS DISTINCT FROM o.team_id AND w.valid_from > o.created_at - interval '1 minute'
+                                       AND (w.team_id IS NOT NULL OR o.team_id <> (SELECT t.id FROM teams t WHERE t.name = 'platform'))
                 WHERE o.id = $1)::boolean
 `
 
 // Whether what an operation is about was given to another team after the caller's access was checked,
 // and before the operation could be seen to wait, as what waits keeps things from being given away. A
 // minute is longer than the two are apart. That another team has it says nothing by itself: a
-// batch of an administrator's is about what several have.
+// batch of an administrator's is about what several have. What nobody owns is the platform team's.
 func (q *Queries) GotAnotherOwner(ctx context.Context, id uuid.UUID) (bool, error) {
 	row := q.db.QueryRow(ctx, gotAnotherOwner, id)
 	var column_1 bool
