@@ -17,6 +17,12 @@ func TestModelsOfAnother(t *testing.T) {
 	if _, err := w.pool.Exec(t.Context(), sql, router, w.teams["payments"]); err != nil {
 		t.Fatal(err)
 	}
+	// The vendor says of a model that it offers no more, to which agents it may still be given.
+	const withdrawn = "d0000000-0000-4000-8000-000000000002"
+	if _, err := w.pool.Exec(t.Context(),
+		"INSERT INTO resources (kind, uuid, name, shared, deleted_at) VALUES ('model', $1, 'old', true, now())", withdrawn); err != nil {
+		t.Fatal(err)
+	}
 	const own, theirs = 0, 1 // of what newNames makes
 	for name, tc := range map[string]struct {
 		model string
@@ -47,7 +53,7 @@ func TestModelsOfAnother(t *testing.T) {
 		})
 	}
 	for model, want := range map[string]pb.ErrorReason{
-		seeded(own): allowed, seeded(theirs): missing, catalogued: allowed, unknownBase: missing,
+		seeded(own): allowed, seeded(theirs): missing, catalogued: allowed, withdrawn: allowed, unknownBase: missing,
 	} {
 		for _, req := range []proto.Message{
 			&pb.CreateAgentRequest{ModelUuid: &model}, &pb.UpdateAgentRequest{Uuid: paymentsAgent, ModelUuid: &model},

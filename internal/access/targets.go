@@ -189,8 +189,8 @@ func (r request) checkResources(ctx context.Context, target *pb.Target, ids []uu
 	var no refusals
 	for _, id := range ids {
 		row, isKnown := known[id]
-		if !isKnown && target.GetIfKnown() && !whole {
-			continue // the vendor may know it
+		if target.GetIfKnown() && (!isKnown && !whole || row.Deleted && row.Shared) {
+			continue // the vendor may know it, or have withdrawn it
 		}
 		t, err := r.checkResource(ctx, target, id, row, isKnown)
 		if err := no.add(err); err != nil {
