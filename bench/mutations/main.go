@@ -2,9 +2,10 @@
 // beside how many commits a second the same Postgres makes in the same run.
 //
 // A change is made durable before it is sent and settled durably after: two commits at
-// the least, so the figure to compare with is half the commits. There are two references,
-// both with the same number of clients: pgbench's usual transaction (three updates, a
-// select, an insert), and the least that a commit can be, one insert. The database, the
+// the least, so the figure to compare with is half the commits. There are three references,
+// all with the same number of clients: pgbench's usual transaction (three updates, a
+// select, an insert); the least that a commit can be, one insert; and what a change
+// leaves, its rows, written by plain pgx. The database, the
 // service, the simulated vendor and the clients share the machine, so where the disk is
 // fast all of them compete for its processors.
 //
