@@ -28,11 +28,11 @@ import (
 type Accounts struct {
 	// first is the default account's, which is always there.
 	first *Mirror
-	held  atomic.Pointer[held]
+	now   atomic.Pointer[configured]
 }
 
-// held are the accounts that there are at a moment.
-type held struct {
+// configured are the accounts that there are at a moment.
+type configured struct {
 	// all begins with the default account.
 	all    across
 	byName map[string]*Mirror
@@ -51,11 +51,11 @@ func NewAccounts(lost []string, first *Mirror, others ...*Mirror) *Accounts {
 // Set says which accounts there are from now on, besides the default one. What the store has of accounts
 // that are lost, because we have no token for them any more, is answered as stale.
 func (a *Accounts) Set(lost []string, others ...*Mirror) {
-	h := &held{all: append(across{a.first}, others...), byName: map[string]*Mirror{}, lost: lost}
-	for _, m := range h.all {
-		h.byName[m.budget.Account()] = m
+	now := &configured{all: append(across{a.first}, others...), byName: map[string]*Mirror{}, lost: lost}
+	for _, m := range now.all {
+		now.byName[m.budget.Account()] = m
 	}
-	a.held.Store(h)
+	a.now.Store(now)
 }
 
 // across are copies of some accounts, of which there is at least one.
@@ -68,7 +68,7 @@ func (a *Accounts) of(caller identity.Caller) (*Mirror, error) {
 		if name == "" {
 			continue
 		}
-		if m := a.held.Load().byName[name]; m != nil {
+		if m := a.now.Load().byName[name]; m != nil {
 			return m, nil
 		}
 		return nil, NotConfigured(name)
@@ -85,7 +85,7 @@ func NotConfigured(account string) error {
 // holding are the copies of the accounts in which the caller may see one of a kind; stale,
 // if there are some in an account that nobody can ask any more.
 func (a *Accounts) holding(ctx context.Context, caller identity.Caller, k *kind) (some across, stale bool, err error) {
-	h := a.held.Load()
+	h := a.now.Load()
 	switch {
 	case k.catalogue || len(h.all) == 1 && len(h.lost) == 0:
 		return h.all[:1], false, nil
@@ -213,7 +213,7 @@ func (a *Accounts) ShowAgents(ctx context.Context, caller identity.Caller, shown
 
 // Knows is [Mirror.Knows] of all accounts: what is in none of the copies does not exist.
 func (a *Accounts) Knows(ctx context.Context, caller identity.Caller, name string) (bool, error) {
-	all := a.held.Load().all
+	all := a.now.Load().all
 	if k := all[0].kind(name); k != nil && k.catalogue {
 		all = all[:1]
 	}

@@ -53,20 +53,26 @@ func (s *storing) read(ctx context.Context, q *db.Queries) error {
 func (m *Mirror) hold(ctx context.Context, q *db.Queries, changes []Change) ([]*holding, error) {
 	all := make([]*holding, len(changes))
 	beside := m.besides(changes)
-	for _, k := range m.kinds {
-		s := shownOf{kind: k, bodies: map[uuid.UUID]proto.Message{}, held: map[uuid.UUID]*holding{}, beside: beside}
-		var others []uuid.UUID
-		for i, c := range changes {
-			if id, body := m.replaces(c, k); body != nil {
-				all[i] = s.add(id, body, c)
-			} else if at, id := m.named(c); at == k {
-				others = append(others, id)
-			}
-		}
-		if len(s.ids) == 0 {
+	shown := map[*kind]*shownOf{}
+	others := map[*kind][]uuid.UUID{}
+	for i, c := range changes {
+		k, id := m.named(c)
+		body := m.replaces(c, k, id)
+		if body == nil {
+			others[k] = append(others[k], id)
 			continue
 		}
-		if err := m.lockAll(ctx, q, s, others); err != nil {
+		if shown[k] == nil {
+			shown[k] = &shownOf{kind: k, bodies: map[uuid.UUID]proto.Message{}, held: map[uuid.UUID]*holding{}, beside: beside}
+		}
+		all[i] = shown[k].add(id, body, c)
+	}
+	for _, k := range m.kinds { // in their order, as by all
+		s := shown[k]
+		if s == nil {
+			continue
+		}
+		if err := m.lockAll(ctx, q, s, others[k]); err != nil {
 			return nil, err
 		}
 		if err := m.judge(ctx, q, s); err != nil {
@@ -76,19 +82,21 @@ func (m *Mirror) hold(ctx context.Context, q *db.Queries, changes []Change) ([]*
 	return all, nil
 }
 
-// replaces is what a change shows of a resource of a kind that it was about; nil if that is
-// none, or was made or taken away.
-func (m *Mirror) replaces(c Change, k *kind) (uuid.UUID, proto.Message) {
+// replaces is what a change shows of the resource that it names; nil if it shows that not, or
+// has made something or taken it away.
+func (m *Mirror) replaces(c Change, k *kind, id uuid.UUID) proto.Message {
 	_, rolledBack := c.Response.(*pb.RollbackAgentVersionResponse)
+	if k == nil || m.creates(c.Method) || deletes(c) || rolledBack {
+		return nil
+	}
 	shown, body := m.body(c)
-	if shown != k || m.creates(c.Method) || deletes(c) || rolledBack {
-		return uuid.Nil, nil
+	if shown != k {
+		return nil
 	}
-	id, err := k.identify(body)
-	if at, target := m.named(c); err != nil || at != k || target != id {
-		return uuid.Nil, nil
+	if is, err := k.identify(body); err != nil || is != id {
+		return nil
 	}
-	return id, body
+	return body
 }
 
 // shownOf is what the vendor showed of resources of one kind, with what there is of them.
@@ -140,7 +148,7 @@ func (s *shownOf) add(id uuid.UUID, body proto.Message, c Change) *holding {
 	return h
 }
 
-func (m *Mirror) lockAll(ctx context.Context, q *db.Queries, s shownOf, others []uuid.UUID) error {
+func (m *Mirror) lockAll(ctx context.Context, q *db.Queries, s *shownOf, others []uuid.UUID) error {
 	rows, err := q.LockResources(ctx, dbsql.LockResourcesParams{Kind: s.kind.name, Uuids: slices.Concat(s.ids, others)})
 	if err != nil {
 		return fmt.Errorf("locking resources of kind %s: %w", s.kind.name, err)
@@ -155,14 +163,14 @@ func (m *Mirror) lockAll(ctx context.Context, q *db.Queries, s shownOf, others [
 
 // unsettled completes what is held of a resource whose row is locked.
 func (m *Mirror) unsettled(ctx context.Context, q *db.Queries, k *kind, id uuid.UUID, body proto.Message, h *holding) error {
-	return m.judge(ctx, q, shownOf{
+	return m.judge(ctx, q, &shownOf{
 		kind: k, ids: []uuid.UUID{id}, bodies: map[uuid.UUID]proto.Message{id: body}, held: map[uuid.UUID]*holding{id: h},
 	})
 }
 
 // judge reads what else there is of resources whose rows are locked, and which of them may
 // show the work of changes that are not settled.
-func (m *Mirror) judge(ctx context.Context, q *db.Queries, s shownOf) error {
+func (m *Mirror) judge(ctx context.Context, q *db.Queries, s *shownOf) error {
 	if s.kind.ties != nil {
 		read, err := s.kind.ties.read(ctx, q, s.ids)
 		if err != nil {
@@ -194,7 +202,7 @@ func (m *Mirror) judge(ctx context.Context, q *db.Queries, s shownOf) error {
 
 // suspected are the order keys of changes that may be behind what was shown of a resource. It
 // notes as well whether one is that has no key, as it makes what the resource refers to.
-func (m *Mirror) suspected(ctx context.Context, q *db.Queries, s shownOf, id uuid.UUID) ([]string, error) {
+func (m *Mirror) suspected(ctx context.Context, q *db.Queries, s *shownOf, id uuid.UUID) ([]string, error) {
 	own := orderKey(s.kind.name, id.String())
 	if s.kind.ties == nil {
 		return []string{own}, nil

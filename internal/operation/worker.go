@@ -21,6 +21,8 @@ const (
 	// heldUpPoll is how soon it is noticed that what was held up may go, when that had no hint:
 	// what it waited for was settled by another replica, or its team is frozen no more.
 	heldUpPoll = 250 * time.Millisecond
+	// untilMore is the wait where nothing more could go: [Engine.nextWork] says how long that is.
+	untilMore time.Duration = -1
 	// awayPause is the pause after the database could not be asked.
 	awayPause = 500 * time.Millisecond
 	// undelivered is how long a secret waits for a caller who never came.
@@ -112,7 +114,7 @@ func (e *Engine) dispatch(ctx, work context.Context, under *running, jobs *sync.
 // rest waits until there may be something to claim, for as long as [Engine.claim] said.
 func (e *Engine) rest(ctx context.Context, wait time.Duration) {
 	var freed <-chan struct{} // nil, and never heard of, while nothing waits for that
-	if wait < 0 {
+	if wait == untilMore {
 		var heldUp bool
 		if wait, heldUp = e.nextWork(ctx); heldUp {
 			freed = e.freed
@@ -129,8 +131,8 @@ func (e *Engine) rest(ctx context.Context, wait time.Duration) {
 }
 
 // claim takes up to most operations, as far as the budget goes, and says how long to
-// wait for more: not at all if there may be more than it took, and less than that if there
-// is no more that could go, so that [Engine.nextWork] knows.
+// wait for more: not at all if there may be more than it took, and [untilMore] if there is
+// nothing that could go.
 // One transaction claims and grants: an operation that is claimed may be sent
 // at once, and where nothing is left to be asked before, it is marked as sent as well. Then
 // the commit is durable. Else it need not be: a crash of the database then forgets the
@@ -156,7 +158,7 @@ func (e *Engine) claim(ctx context.Context, most int) (jobs []job, wait time.Dur
 			return db.Loose, err
 		}
 		if len(taken) < room.Calls {
-			wait = -1
+			wait = untilMore
 		}
 		if len(taken) == 0 {
 			return db.Loose, nil
